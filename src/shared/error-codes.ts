@@ -1,0 +1,53 @@
+/** Whose fault a failure is: the user can fix it, the outside world must recover, or Flowyard has a bug. */
+export type Fault = "user" | "world" | "us";
+
+/**
+ * Every code an error of ours can carry, with the HTTP status the plane answers it with.
+ * `docs/errors.md` has one section per code; a contract test holds both equal.
+ * Codes are only added, never renamed: users match on them.
+ */
+export const ERROR_CODES = {
+  // The plane's answers.
+  NOT_FOUND: { status: 404, fault: "user" },
+  ALREADY_EXISTS: { status: 409, fault: "user" },
+  FORBIDDEN_NAME: { status: 403, fault: "user" },
+  DATA_CONFLICT: { status: 409, fault: "user" },
+  INVALID_REQUEST: { status: 422, fault: "user" },
+  INVALID_PARAMETERS: { status: 409, fault: "user" },
+  INVALID_JOB_VARIABLES: { status: 422, fault: "user" },
+  INVALID_JOB_TEMPLATE: { status: 422, fault: "user" },
+  INVALID_SCHEDULE: { status: 422, fault: "user" },
+  UNAUTHORIZED: { status: 401, fault: "user" },
+  UNSUPPORTED_API_VERSION: { status: 400, fault: "user" },
+  BODY_TOO_LARGE: { status: 413, fault: "user" },
+  SERVICE_UNAVAILABLE: { status: 503, fault: "world" },
+  // Starting a process of ours.
+  CONFIG_INVALID: { status: 400, fault: "user" },
+  CREDENTIALS_REQUIRED: { status: 400, fault: "user" },
+  DATABASE_IN_USE: { status: 409, fault: "user" },
+  DATABASE_UNUSABLE: { status: 503, fault: "user" },
+  ADDRESS_IN_USE: { status: 409, fault: "user" },
+  // Talking to a plane.
+  PLANE_UNREACHABLE: { status: 503, fault: "world" },
+  PLANE_REFUSED: { status: 400, fault: "user" },
+  // prefect.yaml, the flow's source, deploying.
+  PROJECT_FILE_MISSING: { status: 400, fault: "user" },
+  PROJECT_FILE_INVALID: { status: 400, fault: "user" },
+  DEPLOYMENT_NOT_SELECTED: { status: 400, fault: "user" },
+  ENTRYPOINT_INVALID: { status: 400, fault: "user" },
+  STEP_FAILED: { status: 400, fault: "user" },
+  // Docker.
+  DOCKER_UNREACHABLE: { status: 503, fault: "world" },
+  IMAGE_NOT_FOUND: { status: 404, fault: "user" },
+  IMAGE_PULL_REFUSED: { status: 403, fault: "user" },
+  IMAGE_BUILD_FAILED: { status: 400, fault: "user" },
+  IMAGE_PUSH_REFUSED: { status: 403, fault: "user" },
+  CONTAINER_REFUSED: { status: 400, fault: "user" },
+  // The worker.
+  JOB_INVALID: { status: 422, fault: "user" },
+  WORK_POOL_TYPE_MISMATCH: { status: 409, fault: "user" },
+  // The command line.
+  USAGE: { status: 400, fault: "user" },
+} as const satisfies Record<string, { status: number; fault: Fault }>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
