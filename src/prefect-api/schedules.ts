@@ -1,0 +1,82 @@
+import { z } from "zod";
+import { JsonObject, ObjectName, Uuid } from "./primitives.ts";
+import { Timestamp } from "./timestamp.ts";
+
+function isTimezone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const Timezone = z
+  .string()
+  .refine(isTimezone, { error: (issue) => `Invalid timezone: "${String(issue.input)}"` })
+  .nullish();
+
+/** Cron text as croniter reads it: five fields, a sixth for seconds, or an @alias. The scheduler parses it in full. */
+const CronText = z
+  .string()
+  .refine((text) => /^@\w+$/.test(text.trim()) || [5, 6].includes(text.trim().split(/\s+/).length), {
+    error: (issue) => `Invalid cron string: "${String(issue.input)}"`,
+  });
+
+export const CronSchedule = z.strictObject({
+  cron: CronText,
+  timezone: Timezone.default(null),
+  day_or: z.boolean().default(true),
+});
+
+export const IntervalSchedule = z.strictObject({
+  interval: z.number().positive(),
+  anchor_date: Timestamp.optional(),
+  timezone: Timezone.default(null),
+});
+
+export const RRuleSchedule = z.strictObject({
+  rrule: z.string().min(1).max(6500),
+  timezone: Timezone.default("UTC"),
+});
+
+export const ScheduleSpec = z.union([CronSchedule, IntervalSchedule, RRuleSchedule]);
+export type ScheduleSpec = z.infer<typeof ScheduleSpec>;
+
+export const MAX_SCHEDULED_RUNS = 100;
+
+export const CreateDeploymentSchedule = z.strictObject({
+  schedule: ScheduleSpec,
+  active: z.boolean().default(true),
+  max_scheduled_runs: z.number().int().positive().max(MAX_SCHEDULED_RUNS).nullish(),
+  parameters: JsonObject.default({}),
+  slug: ObjectName.nullish(),
+  replaces: z.string().nullish(),
+});
+export type CreateDeploymentSchedule = z.infer<typeof CreateDeploymentSchedule>;
+
+export const UpdateDeploymentSchedule = z.strictObject({
+  schedule: ScheduleSpec.optional(),
+  active: z.boolean().optional(),
+  max_scheduled_runs: z.number().int().positive().max(MAX_SCHEDULED_RUNS).nullish(),
+  parameters: JsonObject.optional(),
+  slug: ObjectName.nullish(),
+});
+export type UpdateDeploymentSchedule = z.infer<typeof UpdateDeploymentSchedule>;
+
+export const DeploymentSchedule = z.object({
+  id: Uuid,
+  created: Timestamp,
+  updated: Timestamp,
+  deployment_id: Uuid.nullish(),
+  schedule: z.union([
+    z.object({ cron: z.string(), timezone: z.string().nullish(), day_or: z.boolean().default(true) }),
+    z.object({ interval: z.number(), anchor_date: Timestamp.optional(), timezone: z.string().nullish() }),
+    z.object({ rrule: z.string(), timezone: z.string().nullish() }),
+  ]),
+  active: z.boolean(),
+  max_scheduled_runs: z.number().nullish(),
+  parameters: JsonObject.default({}),
+  slug: z.string().nullish(),
+});
+export type DeploymentSchedule = z.infer<typeof DeploymentSchedule>;
