@@ -1,0 +1,250 @@
+import { z } from "zod";
+import { Uuid } from "./primitives.ts";
+import { StateType } from "./states.ts";
+import { Timestamp } from "./timestamp.ts";
+
+// Prefect's filter vocabulary (surface §1.7). Field filters end in `_` on the wire. A null filter matches everything.
+
+const operator = z.enum(["and_", "or_"]).default("and_");
+
+const AnyId = z.strictObject({ any_: z.array(Uuid).nullish() }).nullish();
+const AnyOrNotAnyId = z.strictObject({ any_: z.array(Uuid).nullish(), not_any_: z.array(Uuid).nullish() }).nullish();
+const AnyOrNullId = z
+  .strictObject({ operator, any_: z.array(Uuid).nullish(), is_null_: z.boolean().nullish() })
+  .nullish();
+const AnyText = z.strictObject({ any_: z.array(z.string()).nullish() }).nullish();
+const AnyOrLikeText = z.strictObject({ any_: z.array(z.string()).nullish(), like_: z.string().nullish() }).nullish();
+const AnyOrNullText = z
+  .strictObject({ operator, any_: z.array(z.string()).nullish(), is_null_: z.boolean().nullish() })
+  .nullish();
+const TagFilter = z
+  .strictObject({
+    operator,
+    all_: z.array(z.string()).nullish(),
+    any_: z.array(z.string()).nullish(),
+    is_null_: z.boolean().nullish(),
+  })
+  .nullish();
+const TimeFilter = z
+  .strictObject({ before_: Timestamp.nullish(), after_: Timestamp.nullish(), is_null_: z.boolean().nullish() })
+  .nullish();
+const StateFilter = z
+  .strictObject({
+    operator,
+    type: z.strictObject({ any_: z.array(StateType).nullish(), not_any_: z.array(StateType).nullish() }).nullish(),
+    name: z.strictObject({ any_: z.array(z.string()).nullish(), not_any_: z.array(z.string()).nullish() }).nullish(),
+  })
+  .nullish();
+
+export const FlowFilter = z
+  .strictObject({
+    operator,
+    id: AnyOrNotAnyId,
+    deployment: z.strictObject({ operator, is_null_: z.boolean().nullish() }).nullish(),
+    name: AnyOrLikeText,
+    tags: TagFilter,
+  })
+  .nullish();
+export type FlowFilter = z.infer<typeof FlowFilter>;
+
+export const DeploymentFilter = z
+  .strictObject({
+    operator,
+    id: AnyOrNotAnyId,
+    name: AnyOrLikeText,
+    flow_or_deployment_name: z.strictObject({ like_: z.string().nullish() }).nullish(),
+    paused: z.strictObject({ eq_: z.boolean().nullish() }).nullish(),
+    tags: TagFilter,
+    work_queue_name: AnyText,
+    concurrency_limit: z
+      .strictObject({ ge_: z.number().nullish(), le_: z.number().nullish(), is_null_: z.boolean().nullish() })
+      .nullish(),
+  })
+  .nullish();
+export type DeploymentFilter = z.infer<typeof DeploymentFilter>;
+
+export const FlowRunFilter = z
+  .strictObject({
+    operator,
+    id: AnyOrNotAnyId,
+    name: AnyOrLikeText,
+    tags: TagFilter,
+    deployment_id: AnyOrNullId,
+    work_queue_name: AnyOrNullText,
+    state: StateFilter,
+    flow_version: AnyText,
+    start_time: TimeFilter,
+    end_time: TimeFilter,
+    expected_start_time: TimeFilter,
+    next_scheduled_start_time: TimeFilter,
+    parent_flow_run_id: z.strictObject({ operator, any_: z.array(Uuid).nullish() }).nullish(),
+    parent_task_run_id: AnyOrNullId,
+    idempotency_key: z
+      .strictObject({ any_: z.array(z.string()).nullish(), not_any_: z.array(z.string()).nullish() })
+      .nullish(),
+    created_by: z
+      .strictObject({
+        id_: z.array(Uuid).nullish(),
+        type_: z.array(z.string()).nullish(),
+        is_null_: z.boolean().nullish(),
+      })
+      .nullish(),
+  })
+  .nullish();
+export type FlowRunFilter = z.infer<typeof FlowRunFilter>;
+
+export const TaskRunFilter = z
+  .strictObject({
+    operator,
+    id: AnyId,
+    name: AnyOrLikeText,
+    tags: TagFilter,
+    state: StateFilter,
+    start_time: TimeFilter,
+    end_time: TimeFilter,
+    expected_start_time: TimeFilter,
+    subflow_runs: z.strictObject({ exists_: z.boolean().nullish() }).nullish(),
+    flow_run_id: AnyOrNullId,
+  })
+  .nullish();
+export type TaskRunFilter = z.infer<typeof TaskRunFilter>;
+
+export const WorkPoolFilter = z.strictObject({ operator, id: AnyId, name: AnyText, type: AnyText }).nullish();
+export type WorkPoolFilter = z.infer<typeof WorkPoolFilter>;
+
+export const WorkQueueFilter = z
+  .strictObject({
+    operator,
+    id: AnyId,
+    name: z.strictObject({ any_: z.array(z.string()).nullish(), startswith_: z.array(z.string()).nullish() }).nullish(),
+  })
+  .nullish();
+export type WorkQueueFilter = z.infer<typeof WorkQueueFilter>;
+
+const WorkerStatuses = z.array(z.enum(["ONLINE", "OFFLINE"])).nullish();
+export const WorkerFilter = z
+  .strictObject({
+    operator,
+    last_heartbeat_time: z.strictObject({ before_: Timestamp.nullish(), after_: Timestamp.nullish() }).nullish(),
+    status: z.strictObject({ any_: WorkerStatuses, not_any_: WorkerStatuses }).nullish(),
+  })
+  .nullish();
+export type WorkerFilter = z.infer<typeof WorkerFilter>;
+
+export const LogFilter = z
+  .strictObject({
+    operator,
+    level: z.strictObject({ ge_: z.number().nullish(), le_: z.number().nullish() }).nullish(),
+    timestamp: z.strictObject({ before_: Timestamp.nullish(), after_: Timestamp.nullish() }).nullish(),
+    flow_run_id: AnyId,
+    task_run_id: z.strictObject({ any_: z.array(Uuid).nullish(), is_null_: z.boolean().nullish() }).nullish(),
+    text: z.strictObject({ query: z.string() }).nullish(),
+  })
+  .nullish();
+export type LogFilter = z.infer<typeof LogFilter>;
+
+export const VariableFilter = z.strictObject({ operator, id: AnyId, name: AnyOrLikeText, tags: TagFilter }).nullish();
+export type VariableFilter = z.infer<typeof VariableFilter>;
+
+export const AutomationFilter = z
+  .strictObject({
+    operator,
+    id: AnyId,
+    name: AnyText,
+    created: z.strictObject({ before_: Timestamp.nullish() }).nullish(),
+    tags: TagFilter,
+  })
+  .nullish();
+export type AutomationFilter = z.infer<typeof AutomationFilter>;
+
+/** The filters that every `…/filter` route of runs, flows and deployments takes together. */
+const crossObjectFilters = {
+  flows: FlowFilter,
+  flow_runs: FlowRunFilter,
+  task_runs: TaskRunFilter,
+  deployments: DeploymentFilter,
+  work_pools: WorkPoolFilter,
+  work_pool_queues: WorkQueueFilter,
+};
+
+/**
+ * `limit` and `offset` of every list. The ceiling is checked by the route, which must answer Prefect's own text.
+ */
+export const paging = {
+  limit: z.number().int().nonnegative().nullish(),
+  offset: z.number().int().nonnegative().default(0),
+};
+
+const NAMED_SORTS = ["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"] as const;
+
+export const FilterFlows = z.strictObject({
+  ...crossObjectFilters,
+  sort: z.enum(NAMED_SORTS).default("NAME_ASC"),
+  ...paging,
+});
+export type FilterFlows = z.infer<typeof FilterFlows>;
+
+export const FilterDeployments = z.strictObject({
+  ...crossObjectFilters,
+  sort: z.enum(NAMED_SORTS).default("NAME_ASC"),
+  ...paging,
+});
+export type FilterDeployments = z.infer<typeof FilterDeployments>;
+
+export const FLOW_RUN_SORTS = [
+  "ID_DESC",
+  "START_TIME_ASC",
+  "START_TIME_DESC",
+  "EXPECTED_START_TIME_ASC",
+  "EXPECTED_START_TIME_DESC",
+  "NAME_ASC",
+  "NAME_DESC",
+  "NEXT_SCHEDULED_START_TIME_ASC",
+  "END_TIME_DESC",
+] as const;
+
+export const FilterFlowRuns = z.strictObject({
+  ...crossObjectFilters,
+  sort: z.enum(FLOW_RUN_SORTS).default("ID_DESC"),
+  ...paging,
+});
+export type FilterFlowRuns = z.infer<typeof FilterFlowRuns>;
+
+export const TASK_RUN_SORTS = [
+  "ID_DESC",
+  "EXPECTED_START_TIME_ASC",
+  "EXPECTED_START_TIME_DESC",
+  "NAME_ASC",
+  "NAME_DESC",
+  "NEXT_SCHEDULED_START_TIME_ASC",
+  "END_TIME_DESC",
+  "DURATION_DESC",
+  "DURATION_ASC",
+] as const;
+
+export const FilterTaskRuns = z.strictObject({
+  ...crossObjectFilters,
+  sort: z.enum(TASK_RUN_SORTS).default("ID_DESC"),
+  ...paging,
+});
+export type FilterTaskRuns = z.infer<typeof FilterTaskRuns>;
+
+export const FilterWorkPools = z.strictObject({ work_pools: WorkPoolFilter, ...paging });
+export const FilterWorkQueues = z.strictObject({ work_queues: WorkQueueFilter, ...paging });
+export const FilterWorkers = z.strictObject({ workers: WorkerFilter, ...paging });
+export const FilterLogs = z.strictObject({
+  logs: LogFilter,
+  sort: z.enum(["TIMESTAMP_ASC", "TIMESTAMP_DESC"]).default("TIMESTAMP_ASC"),
+  ...paging,
+});
+export type FilterLogs = z.infer<typeof FilterLogs>;
+export const FilterVariables = z.strictObject({
+  variables: VariableFilter,
+  sort: z.enum(["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"]).default("NAME_ASC"),
+  ...paging,
+});
+export const FilterAutomations = z.strictObject({
+  automations: AutomationFilter,
+  sort: z.enum(["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"]).default("NAME_ASC"),
+  ...paging,
+});
