@@ -1,0 +1,72 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
+
+export interface StartedProcess {
+  child: ChildProcess;
+  /** From spawn to the first 2xx of the health route. */
+  readyMs: number;
+  stop(): Promise<void>;
+}
+
+interface StartOptions {
+  command: string;
+  args: readonly string[];
+  env: Record<string, string>;
+  healthUrl: string;
+  timeoutMs: number;
+}
+
+export async function startProcess(options: StartOptions): Promise<StartedProcess> {
+  const startedAt = performance.now();
+  const child = spawn(options.command, options.args, { env: options.env, stdio: ["ignore", "ignore", "pipe"] });
+  let errorText = "";
+  child.stderr?.on("data", (chunk: Buffer) => {
+    errorText = (errorText + chunk.toString()).slice(-4000);
+  });
+  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  while (!(await isHealthy(options.healthUrl))) {
+    if (child.exitCode !== null || performance.now() - startedAt > options.timeoutMs) {
+      child.kill("SIGKILL");
+      throw new Error(`${options.command} ${options.args.join(" ")} did not become ready: ${errorText}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return {
+    child,
+    readyMs: performance.now() - startedAt,
+    async stop() {
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
+      await exited;
+      clearTimeout(timer);
+    },
+  };
+}
+
+async function isHealthy(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url)).ok;
+  } catch {
+    return false;
+  }
+}
+
+/** Resident memory of a process in MB, from Linux' /proc. */
+export function residentMegabytes(pid: number): number {
+  const match = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  return Number(match?.[1] ?? Number.NaN) / 1024;
+}
+
+export function findFreePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() =>
+        typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("no port")),
+      );
+    });
+  });
+}

@@ -1,0 +1,67 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TestProcess } from "./child-process.ts";
+import { waitUntil } from "./wait-until.ts";
+
+export const repositoryRoot = join(import.meta.dirname, "..", "..");
+export const flowyard = join(repositoryRoot, "bin", "flowyard");
+const SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+
+/** The environment of a newcomer's shell: a path, an own home, nothing of Prefect's or ours. */
+export function plainEnvironment(home: string, extra: Record<string, string> = {}): Record<string, string> {
+  return { PATH: SYSTEM_PATH, HOME: home, FLOWYARD_HOME: home, LANG: "C.UTF-8", ...extra };
+}
+
+export function findFreePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() =>
+        typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("no port")),
+      );
+    });
+  });
+}
+
+export interface PlaneProcess extends AsyncDisposable {
+  process: TestProcess;
+  apiUrl: string;
+  folder: string;
+}
+
+/** A real control plane in a process and folder of its own, ready to answer. */
+export async function startPlane(env: Record<string, string> = {}): Promise<PlaneProcess> {
+  const folder = await mkdtemp(join(tmpdir(), "flowyard-plane-"));
+  const port = await findFreePort();
+  const apiUrl = `http://127.0.0.1:${port}/api`;
+  const plane = new TestProcess(
+    flowyard,
+    ["server", "start", "--port", String(port), "--database", join(folder, "plane.sqlite")],
+    { cwd: folder, env: plainEnvironment(folder, env) },
+  );
+  await waitUntil(
+    async () => {
+      if (plane.child.exitCode !== null) {
+        throw new Error(`the plane ended with ${plane.child.exitCode}:\n${plane.output}`);
+      }
+      return fetch(`${apiUrl}/health`).then(
+        (answer) => answer.ok,
+        () => false,
+      );
+    },
+    { timeoutMs: 20_000, what: "the plane's health", evidence: () => plane.output },
+  );
+  return {
+    process: plane,
+    apiUrl,
+    folder,
+    async [Symbol.asyncDispose]() {
+      await plane.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
