@@ -30,6 +30,9 @@ export const ERROR_CODES = {
   // Talking to a plane.
   PLANE_UNREACHABLE: { status: 503, fault: "world" },
   PLANE_REFUSED: { status: 400, fault: "user" },
+  PLANE_FAILED: { status: 502, fault: "world" },
+  PLANE_ANSWER_INVALID: { status: 502, fault: "user" },
+  LIST_TOO_LONG: { status: 422, fault: "user" },
   // prefect.yaml, the flow's source, deploying.
   PROJECT_FILE_MISSING: { status: 400, fault: "user" },
   PROJECT_FILE_INVALID: { status: 400, fault: "user" },
