@@ -24,3 +24,7 @@ if [ -z "$node" ] || ! "$node" -e 'process.exit(Number(process.versions.node.spl
   echo "set-up: on Linux x64 'npm ci' brings it; elsewhere install it from https://nodejs.org or with your version manager" >&2
   exit 1
 fi
+
+# Tools with a `#!/usr/bin/env node` run on the same Node.
+PATH="$PWD/node_modules/.bin:$PATH"
+export PATH

@@ -11,7 +11,9 @@ export interface CommandResult {
   /** Exit code; 127 when the program does not exist, 124 when it ran out of time. */
   code: number;
   stdout: string;
-  /** The last lines of both outputs, for a message. */
+  /** Both outputs as they came. */
+  output: string;
+  /** Its last lines, for a message. */
   tail: string;
 }
 
@@ -40,7 +42,8 @@ export function runCommand(file: string, args: string[], options: CommandOptions
     });
     const finish = (code: number, note = "") => {
       clearTimeout(timer);
-      resolve({ code, stdout: stdout.trim(), tail: `${both}${note}`.trim().split("\n").slice(-12).join("\n") });
+      const output = `${both}${note}`.trim();
+      resolve({ code, stdout: stdout.trim(), output, tail: output.split("\n").slice(-12).join("\n") });
     };
     child.on("error", (error) => finish(127, error.message));
     child.on("close", (code) => finish(timedOut ? 124 : (code ?? 1), timedOut ? "\n(ran out of time)" : ""));

@@ -1,0 +1,71 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { z } from "zod";
+import { RECORD_MARK } from "./reporter.ts";
+import type { Tally } from "./tally.ts";
+import type { Tier } from "./tiers.ts";
+
+const root = join(import.meta.dirname, "../..");
+
+const Record = z.object({
+  name: z.string(),
+  result: z.enum(["passed", "failed", "skipped"]),
+  detail: z.string().optional(),
+  file: z.string().optional(),
+  line: z.int().optional(),
+});
+
+/** Runs one tier in a Node of its own, printing failures and skips as they come. */
+export async function runTier(tier: Tier, environment: NodeJS.ProcessEnv): Promise<Tally> {
+  const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+  const child = spawn(process.execPath, buildArguments(tier), {
+    cwd: root,
+    env: environment,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
+  const deadline = setTimeout(() => child.kill("SIGKILL"), tier.timeoutMs);
+  for await (const line of createInterface({ input: child.stdout })) {
+    const at = line.indexOf(RECORD_MARK);
+    if (at === -1) {
+      process.stdout.write(`${line}\n`);
+      continue;
+    }
+    const record = Record.parse(JSON.parse(line.slice(at + RECORD_MARK.length)));
+    tally[record.result] += 1;
+    printRecord(record);
+  }
+  const code = await exited;
+  clearTimeout(deadline);
+  if (code !== 0 && tally.failed === 0) {
+    tally.failed += 1;
+    const why = code === null ? `was ended after ${tier.timeoutMs / 1000} s or killed` : `exited with code ${code}`;
+    process.stdout.write(`  ✗ tier ${tier.name} ${why} without naming a failed test\n`);
+  }
+  return tally;
+}
+
+function buildArguments(tier: Tier): string[] {
+  return [
+    "--test",
+    `--test-isolation=${tier.isolated ? "process" : "none"}`,
+    "--test-concurrency=1",
+    // One test may take half of what its tier may: then the tier's end still names it.
+    `--test-timeout=${tier.timeoutMs / 2}`,
+    `--test-reporter=${join(import.meta.dirname, "reporter.ts")}`,
+    "--test-reporter-destination=stdout",
+    ...tier.files,
+  ];
+}
+
+function printRecord(record: z.infer<typeof Record>): void {
+  const place = record.file === undefined ? "" : ` (${record.file.replace(`${root}/`, "")}:${record.line ?? 1})`;
+  if (record.result === "failed") {
+    const detail = (record.detail ?? "").replaceAll(/^/gm, "      ");
+    process.stdout.write(`  ✗ ${record.name}${place}\n${detail}\n`);
+  }
+  if (record.result === "skipped") {
+    process.stdout.write(`  SKIPPED ${record.name}${place}: ${record.detail ?? ""}\n`);
+  }
+}

@@ -1,0 +1,49 @@
+import { readdir } from "node:fs/promises";
+import { join, relative, sep } from "node:path";
+
+const root = join(import.meta.dirname, "../..");
+
+/** A folder of test files that run together. */
+export interface Tier {
+  name: string;
+  /** Paths from the root of the checkout. */
+  files: string[];
+  /** A process per file, one file at a time: for tests that start processes and kill them. */
+  isolated: boolean;
+  timeoutMs: number;
+}
+
+const FAST_TIMEOUT_MS = 300_000;
+const SYSTEM_TIMEOUT_MS = 2_400_000;
+const LONG_TIMEOUT_MS = 7_200_000;
+/** Run after all others, and only these apart from the others: they are slow. */
+const SLOW_TIERS: Record<string, number> = { system: SYSTEM_TIMEOUT_MS, long: LONG_TIMEOUT_MS };
+
+/** Every tier, in the order to run them: contract, the rooms, the slow ones. */
+export async function listTiers(): Promise<Tier[]> {
+  const byTier = new Map<string, string[]>();
+  for (const file of await listTestFiles()) {
+    const [, name] = file.split("/");
+    if (name !== undefined) {
+      byTier.set(name, [...(byTier.get(name) ?? []), file]);
+    }
+  }
+  const tiers = [...byTier].map(([name, files]) => ({
+    name,
+    files: files.sort(),
+    isolated: name in SLOW_TIERS,
+    timeoutMs: SLOW_TIERS[name] ?? FAST_TIMEOUT_MS,
+  }));
+  return tiers.sort((a, b) => rankTier(a.name) - rankTier(b.name) || a.name.localeCompare(b.name));
+}
+
+function rankTier(name: string): number {
+  return ["contract", "", "system", "long"].indexOf(name === "contract" || name in SLOW_TIERS ? name : "");
+}
+
+async function listTestFiles(): Promise<string[]> {
+  const entries = await readdir(join(root, "test"), { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".test.ts"))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join("/"));
+}
