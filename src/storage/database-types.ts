@@ -1,0 +1,284 @@
+import type { StateType } from "../prefect-api/states.ts";
+
+/**
+ * The tables as migration 0001 makes them. Column names are the wire's. Timestamps are canonical text (text order is
+ * time order), JSON is text (see `columns.ts`), booleans are 0 and 1: the same on SQLite and PostgreSQL.
+ */
+export interface Database {
+  flows: FlowTable;
+  deployments: DeploymentTable;
+  deployment_schedules: DeploymentScheduleTable;
+  flow_runs: FlowRunTable;
+  flow_run_states: StateTable<{ flow_run_id: string }>;
+  flow_run_inputs: FlowRunInputTable;
+  task_runs: TaskRunTable;
+  task_run_states: StateTable<{ task_run_id: string }>;
+  work_pools: WorkPoolTable;
+  work_queues: WorkQueueTable;
+  workers: WorkerTable;
+  logs: LogTable;
+  events: EventTable;
+  automations: AutomationTable;
+  automation_related_resources: { automation_id: string; resource_id: string };
+  concurrency_limits: ConcurrencyLimitTable;
+  concurrency_leases: ConcurrencyLeaseTable;
+  concurrency_lease_limits: { lease_id: string; limit_id: string };
+  variables: VariableTable;
+  artifacts: ArtifactTable;
+  block_types: BlockTypeTable;
+  block_schemas: BlockSchemaTable;
+  block_documents: BlockDocumentTable;
+  configuration: { key: string; value: string };
+}
+
+type Bit = number;
+type Json = string;
+type Time = string;
+
+interface Row {
+  id: string;
+  created: Time;
+  updated: Time;
+}
+
+interface FlowTable extends Row {
+  name: string;
+  tags: Json;
+  labels: Json;
+}
+
+interface DeploymentTable extends Row {
+  name: string;
+  flow_id: string;
+  version: string | null;
+  description: string | null;
+  paused: Bit;
+  concurrency_limit_id: string | null;
+  concurrency_options: Json | null;
+  job_variables: Json;
+  parameters: Json;
+  tags: Json;
+  labels: Json;
+  work_queue_id: string | null;
+  parameter_openapi_schema: Json | null;
+  path: string | null;
+  pull_steps: Json | null;
+  entrypoint: string | null;
+  storage_document_id: string | null;
+  infrastructure_document_id: string | null;
+  created_by: Json | null;
+  updated_by: Json | null;
+  enforce_parameter_schema: Bit;
+}
+
+interface DeploymentScheduleTable extends Row {
+  deployment_id: string;
+  schedule: Json;
+  active: Bit;
+  max_scheduled_runs: number | null;
+  parameters: Json;
+  slug: string | null;
+}
+
+interface FlowRunTable extends Row {
+  name: string;
+  flow_id: string;
+  deployment_id: string | null;
+  deployment_version: string | null;
+  work_queue_id: string | null;
+  flow_version: string | null;
+  parameters: Json;
+  idempotency_key: string | null;
+  context: Json;
+  empirical_policy: Json;
+  tags: Json;
+  labels: Json;
+  parent_task_run_id: string | null;
+  infrastructure_document_id: string | null;
+  infrastructure_pid: string | null;
+  created_by: Json | null;
+  job_variables: Json;
+  auto_scheduled: Bit;
+  state_id: string | null;
+  state_type: StateType | null;
+  state_name: string | null;
+  state_timestamp: Time | null;
+  run_count: number;
+  expected_start_time: Time | null;
+  next_scheduled_start_time: Time | null;
+  start_time: Time | null;
+  end_time: Time | null;
+  total_run_time: number;
+}
+
+type StateTable<Owner> = Owner & {
+  id: string;
+  type: StateType;
+  name: string;
+  timestamp: Time;
+  message: string | null;
+  data: Json | null;
+  state_details: Json;
+};
+
+interface FlowRunInputTable extends Row {
+  flow_run_id: string;
+  key: string;
+  value: string;
+  sender: string | null;
+}
+
+interface TaskRunTable extends Row {
+  name: string;
+  flow_run_id: string | null;
+  task_key: string;
+  dynamic_key: string;
+  cache_key: string | null;
+  cache_expiration: Time | null;
+  task_version: string | null;
+  empirical_policy: Json;
+  tags: Json;
+  labels: Json;
+  task_inputs: Json;
+  state_id: string | null;
+  state_type: StateType | null;
+  state_name: string | null;
+  state_timestamp: Time | null;
+  run_count: number;
+  flow_run_run_count: number;
+  expected_start_time: Time | null;
+  next_scheduled_start_time: Time | null;
+  start_time: Time | null;
+  end_time: Time | null;
+  total_run_time: number;
+}
+
+interface WorkPoolTable extends Row {
+  name: string;
+  description: string | null;
+  type: string;
+  base_job_template: Json;
+  is_paused: Bit;
+  concurrency_limit: number | null;
+  default_queue_id: string | null;
+  storage_configuration: Json;
+}
+
+interface WorkQueueTable extends Row {
+  name: string;
+  description: string;
+  is_paused: Bit;
+  concurrency_limit: number | null;
+  priority: number;
+  work_pool_id: string;
+  filter: Json | null;
+  last_polled: Time | null;
+}
+
+interface WorkerTable extends Row {
+  name: string;
+  work_pool_id: string;
+  last_heartbeat_time: Time;
+  heartbeat_interval_seconds: number | null;
+  /** Three heartbeat intervals after the last one: what makes a worker ONLINE is one comparison with the clock. */
+  online_until: Time;
+}
+
+interface LogTable {
+  id: string;
+  created: Time;
+  name: string;
+  level: number;
+  message: string;
+  timestamp: Time;
+  flow_run_id: string | null;
+  task_run_id: string | null;
+}
+
+interface EventTable {
+  id: string;
+  occurred: Time;
+  received: Time;
+  event: string;
+  resource_id: string;
+  resource: Json;
+  related: Json;
+  payload: Json;
+  follows: string | null;
+}
+
+interface AutomationTable extends Row {
+  name: string;
+  description: string;
+  enabled: Bit;
+  tags: Json;
+  trigger: Json;
+  actions: Json;
+  actions_on_trigger: Json;
+  actions_on_resolve: Json;
+  owner_resource: string | null;
+}
+
+interface ConcurrencyLimitTable extends Row {
+  active: Bit;
+  name: string;
+  limit: number;
+  /** Slots taken without a lease; leased slots are counted from `concurrency_leases`. */
+  unleased_slots: number;
+  denied_slots: number;
+  slot_decay_per_second: number;
+  avg_slot_occupancy_seconds: number;
+}
+
+/** Slots held until `expires_at`; a lease that is past it holds nothing, so nothing has to free it. */
+interface ConcurrencyLeaseTable {
+  id: string;
+  created: Time;
+  expires_at: Time;
+  slots: number;
+  holder_type: string | null;
+  holder_id: string | null;
+}
+
+interface VariableTable extends Row {
+  name: string;
+  value: Json;
+  tags: Json;
+}
+
+interface ArtifactTable extends Row {
+  key: string | null;
+  type: string | null;
+  description: string | null;
+  data: Json | null;
+  metadata_: Json | null;
+  flow_run_id: string | null;
+  task_run_id: string | null;
+}
+
+interface BlockTypeTable extends Row {
+  name: string;
+  slug: string;
+  logo_url: string | null;
+  documentation_url: string | null;
+  description: string | null;
+  code_example: string | null;
+  is_protected: Bit;
+}
+
+interface BlockSchemaTable extends Row {
+  checksum: string;
+  fields: Json;
+  block_type_id: string;
+  capabilities: Json;
+  version: string;
+}
+
+interface BlockDocumentTable extends Row {
+  name: string | null;
+  data: Json;
+  block_schema_id: string;
+  block_type_id: string;
+  is_anonymous: Bit;
+  block_document_references: Json;
+}

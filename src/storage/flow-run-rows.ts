@@ -1,0 +1,148 @@
+import type { Kysely } from "kysely";
+import type { FlowRun } from "../prefect-api/flow-runs.ts";
+import { isTerminal, type State, type StateType } from "../prefect-api/states.ts";
+import { secondsBetween, timestampFromDate } from "../prefect-api/timestamp.ts";
+import { fromBit, fromJson, fromJsonOrNull, toJson, toJsonOrNull } from "./columns.ts";
+import type { Database } from "./database-types.ts";
+
+/** Runs `r` with their state, queue and pool: all that the wire's FlowRun needs, in one statement. */
+export function selectFlowRuns(db: Kysely<Database>) {
+  return db
+    .selectFrom("flow_runs as r")
+    .leftJoin("flow_run_states as s", "s.id", "r.state_id")
+    .leftJoin("work_queues as q", "q.id", "r.work_queue_id")
+    .leftJoin("work_pools as p", "p.id", "q.work_pool_id")
+    .selectAll("r")
+    .select([
+      "s.message as state_message",
+      "s.data as state_data",
+      "s.state_details as state_details",
+      "q.name as work_queue_name",
+      "q.work_pool_id as work_pool_id",
+      "p.name as work_pool_name",
+    ]);
+}
+
+type FlowRunRow = Awaited<ReturnType<ReturnType<typeof selectFlowRuns>["executeTakeFirstOrThrow"]>>;
+
+/** Keys in the order of the wire. `now` is what the two estimates are measured against. */
+export function flowRunFromRow(row: FlowRunRow, now: Date): FlowRun {
+  return {
+    id: row.id,
+    created: row.created,
+    updated: row.updated,
+    name: row.name,
+    flow_id: row.flow_id,
+    state_id: row.state_id,
+    deployment_id: row.deployment_id,
+    deployment_version: row.deployment_version,
+    work_queue_id: row.work_queue_id,
+    work_queue_name: row.work_queue_name,
+    flow_version: row.flow_version,
+    parameters: fromJson(row.parameters),
+    idempotency_key: row.idempotency_key,
+    context: fromJson(row.context),
+    empirical_policy: fromJson(row.empirical_policy),
+    tags: fromJson(row.tags),
+    labels: fromJson(row.labels),
+    parent_task_run_id: row.parent_task_run_id,
+    state_type: row.state_type,
+    state_name: row.state_name,
+    run_count: row.run_count,
+    expected_start_time: row.expected_start_time,
+    next_scheduled_start_time: row.next_scheduled_start_time,
+    start_time: row.start_time,
+    end_time: row.end_time,
+    total_run_time: row.total_run_time,
+    ...estimateTimes(row, now),
+    auto_scheduled: fromBit(row.auto_scheduled),
+    infrastructure_document_id: row.infrastructure_document_id,
+    infrastructure_pid: row.infrastructure_pid,
+    created_by: fromJsonOrNull(row.created_by),
+    work_pool_id: row.work_pool_id,
+    work_pool_name: row.work_pool_name,
+    state: currentState(row),
+    job_variables: fromJson(row.job_variables),
+  };
+}
+
+function currentState(row: FlowRunRow): State | null {
+  if (row.state_id === null || row.state_type === null || row.state_details === null) {
+    return null;
+  }
+  return {
+    id: row.state_id,
+    type: row.state_type,
+    name: row.state_name ?? "",
+    timestamp: row.state_timestamp ?? row.updated,
+    message: row.state_message,
+    data: fromJsonOrNull(row.state_data),
+    state_details: fromJson(row.state_details),
+  };
+}
+
+interface RunTimes {
+  state_type: StateType | null;
+  state_timestamp: string | null;
+  total_run_time: number;
+  start_time: string | null;
+  expected_start_time: string | null;
+}
+
+/** The run time including what passes now, and how late the run started or is to start. */
+export function estimateTimes(run: RunTimes, now: Date) {
+  const timestamp = timestampFromDate(now);
+  const running = run.state_type === "RUNNING" && run.state_timestamp !== null;
+  return {
+    estimated_run_time:
+      running && run.state_timestamp !== null
+        ? run.total_run_time + Math.max(0, secondsBetween(run.state_timestamp, timestamp))
+        : run.total_run_time,
+    estimated_start_time_delta: estimateStartDelta(run, timestamp),
+  };
+}
+
+function estimateStartDelta(run: RunTimes, now: string): number {
+  if (run.expected_start_time === null) {
+    return 0;
+  }
+  if (run.start_time !== null) {
+    return run.start_time > run.expected_start_time ? secondsBetween(run.expected_start_time, run.start_time) : 0;
+  }
+  const ended = run.state_type !== null && isTerminal(run.state_type);
+  return !ended && now > run.expected_start_time ? secondsBetween(run.expected_start_time, now) : 0;
+}
+
+interface StateRow {
+  id: string;
+  type: StateType;
+  name: string;
+  timestamp: string;
+  message: string | null;
+  data: string | null;
+  state_details: string;
+}
+
+export function stateToRow(state: State): StateRow {
+  return {
+    id: state.id,
+    type: state.type,
+    name: state.name,
+    timestamp: state.timestamp,
+    message: state.message,
+    data: toJsonOrNull(state.data),
+    state_details: toJson(state.state_details),
+  };
+}
+
+export function stateFromRow(row: StateRow): State {
+  return {
+    id: row.id,
+    type: row.type,
+    name: row.name,
+    timestamp: row.timestamp,
+    message: row.message,
+    data: fromJsonOrNull(row.data),
+    state_details: fromJson(row.state_details),
+  };
+}

@@ -1,0 +1,288 @@
+import { type Kysely, sql } from "kysely";
+import type { FLOW_RUN_SORTS } from "../prefect-api/filters.ts";
+import type { FlowRun } from "../prefect-api/flow-runs.ts";
+import type { State, StateType } from "../prefect-api/states.ts";
+import { timestampFromDate } from "../prefect-api/timestamp.ts";
+import type { Clock } from "../shared/clock.ts";
+import { UserError } from "../shared/errors.ts";
+import { toBit, toJson, toJsonOrNull } from "./columns.ts";
+import type { Database } from "./database-types.ts";
+import { type CrossFilters, crossMatchFlowRuns } from "./filters.ts";
+import { flowRunFromRow, selectFlowRuns, stateFromRow, stateToRow } from "./flow-run-rows.ts";
+
+/** What writing a state changes on the run itself; computed by the bookkeeping of `orchestration`. */
+export interface FlowRunStateChanges {
+  run_count: number;
+  expected_start_time: string | null;
+  next_scheduled_start_time: string | null;
+  start_time: string | null;
+  end_time: string | null;
+  total_run_time: number;
+  empirical_policy?: FlowRun["empirical_policy"];
+  /** A rescheduled attempt starts without the infrastructure of the one before. */
+  infrastructure_pid?: string | null;
+}
+
+/** A run and the names around it, as its events tell them. */
+export interface FlowRunInContext {
+  flowRun: FlowRun;
+  flow_name: string;
+  deployment_name: string | null;
+  work_pool_type: string | null;
+}
+
+export type FlowRunChanges = Partial<
+  Pick<
+    FlowRun,
+    | "name"
+    | "flow_version"
+    | "parameters"
+    | "empirical_policy"
+    | "tags"
+    | "infrastructure_pid"
+    | "job_variables"
+    | "labels"
+  >
+>;
+
+export type FlowRunSort = (typeof FLOW_RUN_SORTS)[number];
+
+const SORTS: Record<FlowRunSort, string> = {
+  ID_DESC: "r.id desc",
+  START_TIME_ASC: "coalesce(r.start_time, r.expected_start_time) asc",
+  START_TIME_DESC: "coalesce(r.start_time, r.expected_start_time) desc",
+  EXPECTED_START_TIME_ASC: "r.expected_start_time asc, r.id asc",
+  EXPECTED_START_TIME_DESC: "r.expected_start_time desc, r.id desc",
+  NAME_ASC: "r.name asc",
+  NAME_DESC: "r.name desc",
+  NEXT_SCHEDULED_START_TIME_ASC: "r.next_scheduled_start_time asc",
+  END_TIME_DESC: "r.end_time desc",
+};
+
+export class FlowRunStore {
+  readonly #db: Kysely<Database>;
+  readonly #clock: Clock;
+
+  constructor(db: Kysely<Database>, clock: Clock) {
+    this.#db = db;
+    this.#clock = clock;
+  }
+
+  async find(id: string): Promise<FlowRun | undefined> {
+    const row = await selectFlowRuns(this.#db).where("r.id", "=", id).executeTakeFirst();
+    return row && flowRunFromRow(row, this.#clock.now());
+  }
+
+  /** Throws UserError NOT_FOUND. */
+  async get(id: string): Promise<FlowRun> {
+    const flowRun = await this.find(id);
+    if (flowRun === undefined) {
+      throw new UserError("NOT_FOUND", "Flow run not found");
+    }
+    return flowRun;
+  }
+
+  async findInContext(id: string): Promise<FlowRunInContext | undefined> {
+    const row = await selectFlowRuns(this.#db)
+      .innerJoin("flows as f", "f.id", "r.flow_id")
+      .leftJoin("deployments as d", "d.id", "r.deployment_id")
+      .select(["f.name as flow_name", "d.name as deployment_name", "p.type as work_pool_type"])
+      .where("r.id", "=", id)
+      .executeTakeFirst();
+    return (
+      row && {
+        flowRun: flowRunFromRow(row, this.#clock.now()),
+        flow_name: row.flow_name,
+        deployment_name: row.deployment_name,
+        work_pool_type: row.work_pool_type,
+      }
+    );
+  }
+
+  async findByIdempotencyKey(flowId: string, key: string): Promise<FlowRun | undefined> {
+    const row = await selectFlowRuns(this.#db)
+      .where("r.flow_id", "=", flowId)
+      .where("r.idempotency_key", "=", key)
+      .executeTakeFirst();
+    return row && flowRunFromRow(row, this.#clock.now());
+  }
+
+  async list(filters: CrossFilters, page: { sort: FlowRunSort; limit: number; offset: number }): Promise<FlowRun[]> {
+    const rows = await selectFlowRuns(this.#db)
+      .where(crossMatchFlowRuns(filters))
+      .orderBy(sql.raw(SORTS[page.sort]))
+      .limit(page.limit)
+      .offset(page.offset)
+      .execute();
+    const now = this.#clock.now();
+    return rows.map((row) => flowRunFromRow(row, now));
+  }
+
+  async count(filters: CrossFilters): Promise<number> {
+    const row = await this.#db
+      .selectFrom("flow_runs as r")
+      .select(sql<number>`count(*)`.as("count"))
+      .where(crossMatchFlowRuns(filters))
+      .executeTakeFirstOrThrow();
+    return row.count;
+  }
+
+  /** Inserts the run with its first state. A taken (flow, idempotency key) is a `unique` storage error. */
+  async insert(flowRun: FlowRun): Promise<void> {
+    await this.#db
+      .insertInto("flow_runs")
+      .values({
+        id: flowRun.id,
+        created: flowRun.created,
+        updated: flowRun.updated,
+        name: flowRun.name,
+        flow_id: flowRun.flow_id,
+        deployment_id: flowRun.deployment_id ?? null,
+        deployment_version: flowRun.deployment_version ?? null,
+        work_queue_id: flowRun.work_queue_id ?? null,
+        flow_version: flowRun.flow_version ?? null,
+        parameters: toJson(flowRun.parameters),
+        idempotency_key: flowRun.idempotency_key ?? null,
+        context: toJson(flowRun.context ?? {}),
+        empirical_policy: toJson(flowRun.empirical_policy),
+        tags: toJson(flowRun.tags),
+        labels: toJson(flowRun.labels ?? {}),
+        parent_task_run_id: flowRun.parent_task_run_id ?? null,
+        infrastructure_document_id: flowRun.infrastructure_document_id ?? null,
+        infrastructure_pid: flowRun.infrastructure_pid ?? null,
+        created_by: toJsonOrNull(flowRun.created_by),
+        job_variables: toJson(flowRun.job_variables ?? {}),
+        auto_scheduled: toBit(flowRun.auto_scheduled),
+        state_id: flowRun.state?.id ?? null,
+        state_type: flowRun.state?.type ?? null,
+        state_name: flowRun.state?.name ?? null,
+        state_timestamp: flowRun.state?.timestamp ?? null,
+        run_count: flowRun.run_count,
+        expected_start_time: flowRun.expected_start_time ?? null,
+        next_scheduled_start_time: flowRun.next_scheduled_start_time ?? null,
+        start_time: flowRun.start_time ?? null,
+        end_time: flowRun.end_time ?? null,
+        total_run_time: flowRun.total_run_time,
+      })
+      .execute();
+    if (flowRun.state !== null) {
+      await this.#insertState(flowRun.id, flowRun.state);
+    }
+  }
+
+  /** Writes a new current state and what follows from it, keeping the history. */
+  async saveState(id: string, state: State, changes: FlowRunStateChanges): Promise<void> {
+    await this.#insertState(id, state);
+    await this.#db
+      .updateTable("flow_runs")
+      .set({
+        updated: state.timestamp,
+        state_id: state.id,
+        state_type: state.type,
+        state_name: state.name,
+        state_timestamp: state.timestamp,
+        run_count: changes.run_count,
+        expected_start_time: changes.expected_start_time,
+        next_scheduled_start_time: changes.next_scheduled_start_time,
+        start_time: changes.start_time,
+        end_time: changes.end_time,
+        total_run_time: changes.total_run_time,
+        ...(changes.empirical_policy && { empirical_policy: toJson(changes.empirical_policy) }),
+        ...(changes.infrastructure_pid !== undefined && { infrastructure_pid: changes.infrastructure_pid }),
+      })
+      .where("id", "=", id)
+      .execute();
+  }
+
+  async #insertState(flowRunId: string, state: State): Promise<void> {
+    await this.#db
+      .insertInto("flow_run_states")
+      .values({ flow_run_id: flowRunId, ...stateToRow(state) })
+      .execute();
+  }
+
+  /** Oldest first. */
+  async listStates(flowRunId: string): Promise<State[]> {
+    const rows = await this.#db
+      .selectFrom("flow_run_states")
+      .selectAll()
+      .where("flow_run_id", "=", flowRunId)
+      .orderBy("timestamp")
+      .execute();
+    return rows.map(stateFromRow);
+  }
+
+  /** Answers whether there was such a run. */
+  async update(id: string, changes: FlowRunChanges): Promise<boolean> {
+    const { parameters, empirical_policy, tags, job_variables, labels, ...plain } = changes;
+    const result = await this.#db
+      .updateTable("flow_runs")
+      .set({
+        updated: timestampFromDate(this.#clock.now()),
+        ...plain,
+        ...(parameters !== undefined && { parameters: toJson(parameters) }),
+        ...(empirical_policy !== undefined && { empirical_policy: toJson(empirical_policy) }),
+        ...(tags !== undefined && { tags: toJson(tags) }),
+        ...(job_variables !== undefined && { job_variables: toJson(job_variables ?? {}) }),
+        ...(labels !== undefined && { labels: toJson(labels ?? {}) }),
+      })
+      .where("id", "=", id)
+      .executeTakeFirst();
+    return result.numUpdatedRows > 0n;
+  }
+
+  /** Removes the run with its states, inputs, task runs and logs. Answers whether there was such a run. */
+  async remove(id: string): Promise<boolean> {
+    const result = await this.#db.deleteFrom("flow_runs").where("id", "=", id).executeTakeFirst();
+    await this.#db.deleteFrom("task_runs").where("flow_run_id", "=", id).execute();
+    await this.#db.deleteFrom("logs").where("flow_run_id", "=", id).execute();
+    await this.#db.deleteFrom("concurrency_leases").where("holder_id", "=", id).execute();
+    return result.numDeletedRows > 0n;
+  }
+
+  /** Removes a deployment's waiting runs; with `autoOnly` only those that a schedule made and that never started. */
+  async removeScheduled(deploymentId: string, options: { autoOnly: boolean }): Promise<void> {
+    await this.#db
+      .deleteFrom("flow_runs")
+      .where("deployment_id", "=", deploymentId)
+      .where("state_type", "=", "SCHEDULED")
+      .$if(options.autoOnly, (query) =>
+        query
+          .where("auto_scheduled", "=", 1)
+          .where("run_count", "=", 0)
+          .where("state_name", "!=", "AwaitingConcurrencySlot")
+          .where("next_scheduled_start_time", ">", timestampFromDate(this.#clock.now())),
+      )
+      .execute();
+  }
+
+  /** How many runs of each queue are in one of the states. Queues without any are absent. */
+  async countByQueue(queueIds: readonly string[], types: readonly StateType[]): Promise<Map<string, number>> {
+    const rows = await this.#db
+      .selectFrom("flow_runs")
+      .select(["work_queue_id", sql<number>`count(*)`.as("count")])
+      .where("work_queue_id", "in", queueIds)
+      .where("state_type", "in", types)
+      .groupBy("work_queue_id")
+      .execute();
+    return new Map(rows.map((row) => [row.work_queue_id ?? "", row.count]));
+  }
+
+  /** Due runs of one queue, the longest due first, less those that wait inside their own process. */
+  async listDue(
+    queueId: string,
+    due: { before: string; after: string | undefined; limit: number },
+  ): Promise<FlowRun[]> {
+    const rows = await selectFlowRuns(this.#db)
+      .where("r.work_queue_id", "=", queueId)
+      .where("r.state_type", "=", "SCHEDULED")
+      .where("r.next_scheduled_start_time", "<=", due.before)
+      .$if(due.after !== undefined, (query) => query.where("r.next_scheduled_start_time", ">=", due.after ?? ""))
+      .where("r.empirical_policy", "not like", '%"retry_type":"in_process"%')
+      .orderBy("r.next_scheduled_start_time")
+      .limit(due.limit)
+      .execute();
+    const now = this.#clock.now();
+    return rows.map((row) => flowRunFromRow(row, now));
+  }
+}

@@ -1,0 +1,108 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { Kysely, SqliteDialect } from "kysely";
+import { UserError } from "../shared/errors.ts";
+import type { Database } from "./database-types.ts";
+
+const BUSY_TIMEOUT_MS = 5000;
+const CACHE_KIBIBYTES = 16_384;
+/** Statements are as many as the code has query shapes; lists of different lengths make more. */
+const MAX_CACHED_STATEMENTS = 1000;
+
+export type Durability = "FULL" | "NORMAL";
+
+/**
+ * Opens one connection. `durability` FULL puts every commit on disk before it returns; NORMAL survives a killed
+ * process but may lose the last commits in a power cut.
+ */
+export function openConnection(file: string, durability: Durability): DatabaseSync {
+  const connection = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true });
+  connection.exec(`pragma journal_mode = wal; pragma synchronous = ${durability};
+    pragma cache_size = -${CACHE_KIBIBYTES}; pragma temp_store = memory;`);
+  return connection;
+}
+
+/** Kysely over node:sqlite: its own SQLite dialect, given the four methods of better-sqlite3 that it calls. */
+export function buildKysely(connection: DatabaseSync): Kysely<Database> {
+  const statements = new Map<string, ReturnType<typeof wrapStatement>>();
+  const prepare = (text: string) => {
+    const cached = statements.get(text);
+    if (cached !== undefined) {
+      return cached;
+    }
+    if (statements.size >= MAX_CACHED_STATEMENTS) {
+      statements.clear();
+    }
+    const statement = wrapStatement(connection.prepare(text));
+    statements.set(text, statement);
+    return statement;
+  };
+  return new Kysely<Database>({
+    dialect: new SqliteDialect({ database: { prepare, close: () => connection.close() } }),
+  });
+}
+
+function wrapStatement(statement: StatementSync) {
+  return {
+    reader: statement.columns().length > 0,
+    all: (parameters: readonly unknown[]) => statement.all(...parameters.map(toSqlValue)),
+    run: (parameters: readonly unknown[]) => statement.run(...parameters.map(toSqlValue)),
+    iterate: (parameters: readonly unknown[]) => statement.iterate(...parameters.map(toSqlValue)),
+  };
+}
+
+/** node:sqlite binds NULL for some unsuitable values without a word: refuse them here. */
+function toSqlValue(value: unknown): SQLInputValue {
+  if (value === null || typeof value === "string" || typeof value === "number" || typeof value === "bigint") {
+    return value;
+  }
+  throw new TypeError(`a ${typeof value} cannot be a SQL parameter`);
+}
+
+/**
+ * Makes this process the only plane on the file until it exits, however it exits: the lock is the operating system's,
+ * held through an otherwise empty SQLite file beside the database. Throws UserError DATABASE_IN_USE.
+ */
+export function lockDatabase(file: string): DatabaseSync {
+  const lock = new DatabaseSync(`${file}.lock`, { timeout: 0 });
+  try {
+    lock.exec("begin exclusive");
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw new UserError("DATABASE_IN_USE", `another control plane is using the database ${file}`, {
+      hint: "Stop it first, or give this one its own file with --database. One SQLite file belongs to one plane.",
+      cause: error,
+    });
+  }
+}
+
+const SQLITE_CONSTRAINT = 19;
+const SQLITE_CONSTRAINT_FOREIGNKEY = 787;
+const SQLITE_CONSTRAINT_PRIMARYKEY = 1555;
+const SQLITE_CONSTRAINT_UNIQUE = 2067;
+const SQLITE_BUSY = 5;
+const SQLITE_LOCKED = 6;
+
+export type StorageFailure = "unique" | "foreign-key" | "constraint" | "busy" | "other";
+
+/** Which kind of failure the database reported, by its number. `other` for everything that is no database error. */
+export function classifyStorageError(error: unknown): StorageFailure {
+  if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") {
+    return "other";
+  }
+  if (error.errcode === SQLITE_CONSTRAINT_UNIQUE || error.errcode === SQLITE_CONSTRAINT_PRIMARYKEY) {
+    return "unique";
+  }
+  if (error.errcode === SQLITE_CONSTRAINT_FOREIGNKEY) {
+    return "foreign-key";
+  }
+  switch (error.errcode & 0xff) {
+    case SQLITE_CONSTRAINT:
+      return "constraint";
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return "busy";
+    default:
+      return "other";
+  }
+}
