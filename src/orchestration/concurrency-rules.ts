@@ -1,0 +1,107 @@
+import { addSeconds } from "../prefect-api/timestamp.ts";
+import {
+  buildState,
+  type Rule,
+  type SlotChange,
+  type StateDraft,
+  type Transition,
+  type Verdict,
+} from "./transition.ts";
+
+/** How long a run waits before it asks again for a slot of a full limit (Prefect's default). */
+const SLOT_WAIT_SECONDS = 30;
+
+const KEEP_SLOT: SlotChange = { action: "keep" };
+
+/** Clients send the lease id back as null: what the run holds is copied forward. */
+export const carryLease: Rule = ({ run, proposed }) => {
+  const leaseId = run.state?.state_details.deployment_concurrency_lease_id ?? null;
+  if (leaseId === null || proposed.state_details.deployment_concurrency_lease_id !== null) {
+    return undefined;
+  }
+  return { outcome: "amend", details: { deployment_concurrency_lease_id: leaseId } };
+};
+
+/** A run whose lease ended while its container was being made takes a free slot again, or stops. */
+export const keepSlotAtStart: Rule = ({ run, proposed, concurrency }) => {
+  if (run.state?.type !== "PENDING" || proposed.type !== "RUNNING" || concurrency === null) {
+    return undefined;
+  }
+  if (run.state.state_details.deployment_concurrency_lease_id === null) {
+    return undefined;
+  }
+  if (concurrency.leaseHeld || concurrency.takenByOthers < concurrency.limit) {
+    return { outcome: "amend", slot: { action: "take", leaseSeconds: concurrency.graceSeconds } };
+  }
+  return {
+    outcome: "reject",
+    reason: "Deployment concurrency limit reached after lease expiry.",
+    reasonCode: "SLOT_LOST",
+    state: buildState("CANCELLED", {
+      message: "Deployment concurrency slot lost during provisioning - no slots available to continue execution",
+    }),
+  };
+};
+
+const OCCUPYING_TYPES: ReadonlySet<string> = new Set(["PENDING", "RUNNING", "CANCELLING"]);
+
+/** One slot of the deployment's limit is taken with PENDING, so that no infrastructure is made in vain. */
+export const takeSlot: Rule = ({ run, proposed, concurrency, now }) => {
+  if (proposed.type !== "PENDING" || concurrency === null || OCCUPYING_TYPES.has(run.state?.type ?? "")) {
+    return undefined;
+  }
+  if (concurrency.limit === 0) {
+    return {
+      outcome: "abort",
+      reason: "The deployment concurrency limit is 0. The flow will deadlock if submitted again.",
+      reasonCode: "CONCURRENCY_LIMIT_ZERO",
+    };
+  }
+  if (concurrency.takenByOthers < concurrency.limit) {
+    return { outcome: "amend", slot: { action: "take", leaseSeconds: concurrency.graceSeconds } };
+  }
+  const state =
+    concurrency.collisionStrategy === "CANCEL_NEW"
+      ? buildState("CANCELLED", { message: "Deployment concurrency limit reached." })
+      : buildState("SCHEDULED", {
+          name: "AwaitingConcurrencySlot",
+          details: { scheduled_time: addSeconds(now, SLOT_WAIT_SECONDS) },
+        });
+  return {
+    outcome: "reject",
+    reason: "Deployment concurrency limit reached.",
+    reasonCode: "CONCURRENCY_LIMIT_REACHED",
+    state,
+  };
+};
+
+/** A run that would turn late behind a full limit of strategy CANCEL_NEW is cancelled instead of piling up. */
+export const cancelLateBehindFullLimit: Rule = ({ run, proposed, concurrency }) => {
+  if (run.state?.type !== "SCHEDULED" || proposed.name !== "Late" || concurrency === null) {
+    return undefined;
+  }
+  if (concurrency.collisionStrategy !== "CANCEL_NEW" || concurrency.takenByOthers < concurrency.limit) {
+    return undefined;
+  }
+  return {
+    outcome: "reject",
+    reason: "Deployment concurrency limit is full and uses the CANCEL_NEW strategy.",
+    reasonCode: "CONCURRENCY_LIMIT_REACHED",
+    state: buildState("CANCELLED", { message: "Deployment concurrency limit reached." }),
+  };
+};
+
+/**
+ * The slot is freed when the run leaves PENDING, RUNNING or CANCELLING. A retry inside the same process keeps it,
+ * because the engine goes on renewing its lease over the delay.
+ */
+export function decideSlotAfter(transition: Transition, written: StateDraft, verdict: Verdict): SlotChange {
+  if (verdict?.outcome === "reject" && verdict.reasonCode === "RETRYING") {
+    return KEEP_SLOT;
+  }
+  const from = transition.run.state?.type;
+  if (from !== undefined && OCCUPYING_TYPES.has(from) && !OCCUPYING_TYPES.has(written.type)) {
+    return { action: "free" };
+  }
+  return KEEP_SLOT;
+}
