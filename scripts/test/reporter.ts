@@ -1,5 +1,7 @@
 import type { TestEvent } from "node:test/reporters";
 
+type Ending = Extract<TestEvent, { type: "test:pass" | "test:fail" }>;
+
 /** Starts each line that the runner reads; anything else on the output is a test's own words. */
 export const RECORD_MARK = "\u0001flowyard:";
 const LEAK_AFTER_MS = 5_000; // far longer than the pause between two tests on a busy machine
@@ -22,7 +24,7 @@ export default async function* report(events: AsyncIterable<TestEvent>): AsyncGe
         break;
       case "test:pass":
       case "test:fail":
-        if (event.data.details.type !== "suite" || event.type === "test:fail") {
+        if (event.data.details.type !== "suite" || hasFailedItself(event)) {
           yield buildRecord(event);
         }
         break;
@@ -40,7 +42,13 @@ export default async function* report(events: AsyncIterable<TestEvent>): AsyncGe
   clearTimeout(leak);
 }
 
-function buildRecord(event: Extract<TestEvent, { type: "test:pass" | "test:fail" }>): string {
+/** A suite fails with its tests, which are counted already, or because of a hook, which nothing else counts. */
+function hasFailedItself(event: Ending): boolean {
+  const error = event.type === "test:fail" ? event.data.details.error : undefined;
+  return error !== undefined && !("failureType" in error && error.failureType === "subtestsFailed");
+}
+
+function buildRecord(event: Ending): string {
   const { name, file, line, skip, todo, details } = event.data;
   const base = { name, ...(file === undefined ? {} : { file }), ...(line === undefined ? {} : { line }) };
   if (event.type === "test:fail") {
