@@ -46,6 +46,8 @@ export const ERROR_CODES = {
   IMAGE_BUILD_FAILED: { status: 400, fault: "user" },
   IMAGE_PUSH_REFUSED: { status: 403, fault: "user" },
   CONTAINER_REFUSED: { status: 400, fault: "user" },
+  REGISTRY_UNREACHABLE: { status: 503, fault: "world" },
+  DOCKER_DISK_FULL: { status: 507, fault: "user" },
   // The worker.
   JOB_INVALID: { status: 422, fault: "user" },
   WORK_POOL_TYPE_MISMATCH: { status: 409, fault: "user" },

@@ -1,0 +1,158 @@
+import { TransientError, UserError } from "../shared/errors.ts";
+
+/** What dockerode throws when the engine answered with an error status. */
+interface EngineAnswer extends Error {
+  statusCode: number;
+  json?: unknown;
+}
+
+function isEngineAnswer(error: unknown): error is EngineAnswer {
+  return error instanceof Error && "statusCode" in error && typeof error.statusCode === "number";
+}
+
+/** The engine's HTTP status, or undefined when the engine did not answer at all. */
+export function engineStatus(error: unknown): number | undefined {
+  return isEngineAnswer(error) ? error.statusCode : undefined;
+}
+
+/** The engine's own sentence, without dockerode's `(HTTP code 404) no such image -` around it. */
+export function engineText(error: unknown): string {
+  if (!(error instanceof Error)) {
+    return String(error);
+  }
+  const json = isEngineAnswer(error) ? error.json : undefined;
+  if (typeof json === "object" && json !== null && "message" in json && typeof json.message === "string") {
+    return json.message.trim();
+  }
+  return error.message.replace(/^\(HTTP code \d+\) [^-]*- /, "").trim();
+}
+
+/** The operating system's code (`ENOENT`, `EACCES`, …) when the engine could not be talked to. */
+export function connectionCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** True when no answer came because the engine is gone, restarting or unreachable: worth trying again. */
+export function isEngineGone(error: unknown): boolean {
+  return engineStatus(error) === undefined && connectionCode(error) !== undefined;
+}
+
+/** Podman answers 500 with "… no such container" where Docker answers 404. */
+export function isMissingContainer(error: unknown): boolean {
+  const status = engineStatus(error);
+  return status === 404 || (status === 500 && /no such container/i.test(engineText(error)));
+}
+
+/** A removal that has already begun: 409 "removal of container … is already in progress". */
+export function isRemovalInProgress(error: unknown): boolean {
+  return engineStatus(error) === 409 && /already in progress/i.test(engineText(error));
+}
+
+/**
+ * A create refused because the name is taken, with 409 for every engine:
+ * `Conflict. The container name "/x" is already in use by container "…"`.
+ */
+export function isNameTaken(error: unknown): boolean {
+  return engineStatus(error) === 409 && /container name/i.test(engineText(error));
+}
+
+/** A create refused because the image is not here: 404 `No such image: x:1`. Networks and volumes are 404 too. */
+export function isMissingImage(error: unknown): boolean {
+  return engineStatus(error) === 404 && /no such image/i.test(engineText(error));
+}
+
+type RegistryFailure = "not-found" | "refused" | "unreachable" | "disk-full" | "other";
+
+/**
+ * Registries' answers reach us only as text, most of them with status 500 or inside a stream that began with 200.
+ * Seen with engine 20.10 to 28, registry 2, Docker Hub and ghcr.io.
+ */
+const REGISTRY_FAILURES: readonly (readonly [RegistryFailure, RegExp])[] = [
+  // write /var/lib/docker/tmp/GetImageBlob1: no space left on device
+  ["disk-full", /no space left on device|disk quota exceeded/i],
+  // Get "https://r/v2/x/manifests/1": no basic auth credentials
+  // unauthorized: authentication required
+  // unauthorized: incorrect username or password
+  // error parsing HTTP 403 response body: …
+  // denied: requested access to the resource is denied (as the whole answer of a push)
+  // failed to authorize: failed to fetch anonymous token: … 403 Forbidden
+  ["refused", /no basic auth credentials|unauthorized|authentication required|forbidden|incorrect username/i],
+  // manifest for x:1 not found: manifest unknown: manifest unknown
+  // pull access denied for x, repository does not exist or may require 'docker login': denied: …
+  // repository x not found: does not exist or no pull access
+  // name unknown: repository name not known to registry
+  // failed to resolve reference "r/x:1": r/x:1: not found
+  ["not-found", /manifest unknown|not found|does not exist|name unknown|no such image/i],
+  ["refused", /denied/i],
+  // Get "https://r/v2/": dial tcp: lookup r: no such host
+  // … connect: connection refused
+  // net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)
+  // … i/o timeout, EOF, connection reset by peer, TLS handshake timeout
+  // toomanyrequests: You have reached your pull rate limit.
+  // received unexpected HTTP status: 503 Service Unavailable
+  [
+    "unreachable",
+    /no such host|connection refused|timeout|timed out|request canceled|\bEOF\b|connection reset|toomanyrequests|HTTP status: 5\d\d|network is unreachable|no route to host|server misbehaving/i,
+  ],
+];
+
+function classifyRegistryFailure(text: string): RegistryFailure {
+  return REGISTRY_FAILURES.find(([, pattern]) => pattern.test(text))?.[0] ?? "other";
+}
+
+/** Turns what the engine said about a pull into the error to throw. */
+export function pullError(image: string, cause: unknown): UserError | TransientError {
+  const text = engineText(cause);
+  switch (classifyRegistryFailure(text)) {
+    case "not-found":
+      return new UserError("IMAGE_NOT_FOUND", `Image "${image}" could not be pulled: ${text}`, {
+        hint: "Check the image's name and tag. A private image looks the same to whoever has no credentials; an image that was only built on this host needs image_pull_policy IfNotPresent or Never.",
+        cause,
+      });
+    case "refused":
+      return new UserError("IMAGE_PULL_REFUSED", `The registry refused to hand out image "${image}": ${text}`, {
+        hint: "Run `docker login` for this registry as the worker's user, or set registry_credentials on the work pool.",
+        cause,
+      });
+    case "unreachable":
+      return new TransientError("REGISTRY_UNREACHABLE", `Image "${image}" could not be pulled: ${text}`, { cause });
+    case "disk-full":
+      return diskFull(`pulling image "${image}"`, text, cause);
+    case "other":
+      return new UserError("IMAGE_PULL_REFUSED", `Image "${image}" could not be pulled: ${text}`, { cause });
+  }
+}
+
+/** Turns what the engine said about a push into the error to throw. */
+export function pushError(image: string, cause: unknown): UserError | TransientError {
+  const text = engineText(cause);
+  switch (classifyRegistryFailure(text)) {
+    case "unreachable":
+      return new TransientError("REGISTRY_UNREACHABLE", `Image "${image}" could not be pushed: ${text}`, { cause });
+    case "disk-full":
+      return diskFull(`pushing image "${image}"`, text, cause);
+    case "not-found":
+      // An image does not exist locally with the tag: x
+      if (/does not exist locally/i.test(text)) {
+        return new UserError("IMAGE_NOT_FOUND", `There is no image "${image}" on this engine to push.`, { cause });
+      }
+      return pushRefused(image, text, cause);
+    case "refused":
+    case "other":
+      return pushRefused(image, text, cause);
+  }
+}
+
+function pushRefused(image: string, text: string, cause: unknown): UserError {
+  return new UserError("IMAGE_PUSH_REFUSED", `The registry refused image "${image}": ${text}`, {
+    hint: "Check that the repository exists and that the credentials (`docker login`, or the step's credentials) may write to it.",
+    cause,
+  });
+}
+
+function diskFull(doing: string, text: string, cause: unknown): UserError {
+  return new UserError("DOCKER_DISK_FULL", `The Docker engine ran out of disk space while ${doing}: ${text}`, {
+    hint: "Free space where Docker keeps its data (`docker system df` shows what uses it, `docker system prune` removes what nothing uses).",
+    cause,
+  });
+}
