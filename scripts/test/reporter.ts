@@ -12,15 +12,17 @@ const LEAK_AFTER_MS = 5_000; // far longer than the pause between two tests on a
  */
 export default async function* report(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   let running = 0;
+  let hasStarted = false;
   let leak: NodeJS.Timeout | undefined;
   for await (const event of events) {
     clearTimeout(leak);
     switch (event.type) {
       case "test:dequeue":
+        hasStarted = true;
         running += 1;
         break;
       case "test:complete":
-        running -= 1;
+        running = Math.max(0, running - 1); // a cancelled test completes without having started
         break;
       case "test:pass":
       case "test:fail":
@@ -34,7 +36,7 @@ export default async function* report(events: AsyncIterable<TestEvent>): AsyncGe
         break;
       default:
     }
-    if (running === 0 && event.type === "test:complete") {
+    if (running === 0 && hasStarted) {
       leak = setTimeout(reportLeak, LEAK_AFTER_MS);
       leak.unref();
     }

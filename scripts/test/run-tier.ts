@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
 import { RECORD_MARK } from "./reporter.ts";
-import type { Tally } from "./tally.ts";
+import { addTallies, type Tally } from "./tally.ts";
 import type { Tier } from "./tiers.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -16,10 +16,22 @@ const Record = z.object({
   line: z.int().optional(),
 });
 
-/** Runs one tier in a Node of its own, printing failures and skips as they come. */
+/** Runs a tier: all its files in one Node, or one after the other in a Node each. */
 export async function runTier(tier: Tier, environment: NodeJS.ProcessEnv): Promise<Tally> {
+  if (!tier.isolated) {
+    return runFiles(tier, tier.files, environment);
+  }
+  const tallies: Tally[] = [];
+  for (const file of tier.files) {
+    tallies.push(await runFiles(tier, [file], environment));
+  }
+  return addTallies(tallies);
+}
+
+/** Prints failures and skips as they come. */
+async function runFiles(tier: Tier, files: string[], environment: NodeJS.ProcessEnv): Promise<Tally> {
   const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
-  const child = spawn(process.execPath, buildArguments(tier), {
+  const child = spawn(process.execPath, buildArguments(tier, files), {
     cwd: root,
     env: environment,
     stdio: ["ignore", "pipe", "inherit"],
@@ -38,24 +50,23 @@ export async function runTier(tier: Tier, environment: NodeJS.ProcessEnv): Promi
   }
   const code = await exited;
   clearTimeout(deadline);
-  if (code !== 0 && tally.failed === 0) {
+  if (code === null || (code !== 0 && tally.failed === 0)) {
     tally.failed += 1;
-    const why = code === null ? `was ended after ${tier.timeoutMs / 1000} s or killed` : `exited with code ${code}`;
-    process.stdout.write(`  ✗ tier ${tier.name} ${why} without naming a failed test\n`);
+    const why = code === null ? `was killed, or ended after ${tier.timeoutMs / 1000} s` : `exited with code ${code}`;
+    process.stdout.write(`  ✗ tier ${tier.name} ${why}\n`);
   }
   return tally;
 }
 
-function buildArguments(tier: Tier): string[] {
+function buildArguments(tier: Tier, files: string[]): string[] {
   return [
     "--test",
-    `--test-isolation=${tier.isolated ? "process" : "none"}`,
-    "--test-concurrency=1",
+    "--test-isolation=none",
     // One test may take half of what its tier may: then the tier's end still names it.
     `--test-timeout=${tier.timeoutMs / 2}`,
     `--test-reporter=${join(import.meta.dirname, "reporter.ts")}`,
     "--test-reporter-destination=stdout",
-    ...tier.files,
+    ...files,
   ];
 }
 

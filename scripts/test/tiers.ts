@@ -8,8 +8,9 @@ export interface Tier {
   name: string;
   /** Paths from the root of the checkout. */
   files: string[];
-  /** A process per file, one file at a time: for tests that start processes and kill them. */
+  /** A Node per file, one file at a time: for tests that start processes and kill them. */
   isolated: boolean;
+  /** For all files together, or for each when isolated. */
   timeoutMs: number;
 }
 
