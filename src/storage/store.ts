@@ -1,14 +1,32 @@
 import type { Kysely } from "kysely";
 import type { Clock } from "../shared/clock.ts";
+import { ArtifactStore } from "./artifacts.ts";
+import { ConcurrencyLimitStore } from "./concurrency-limits.ts";
+import { ConfigurationStore } from "./configuration.ts";
 import type { Database } from "./database-types.ts";
+import { DeploymentStore } from "./deployments.ts";
+import { FlowRunInputStore } from "./flow-run-inputs.ts";
 import { FlowRunStore } from "./flow-runs.ts";
 import { FlowStore } from "./flows.ts";
+import { LogStore } from "./logs.ts";
+import { WorkPoolStore } from "./work-pools.ts";
+import { WorkQueueStore } from "./work-queues.ts";
+import { WorkerStore } from "./workers.ts";
 
 /** The nouns over one connection. */
 export function buildNouns(db: Kysely<Database>, clock: Clock) {
   return {
     flows: new FlowStore(db, clock),
     flowRuns: new FlowRunStore(db, clock),
+    flowRunInputs: new FlowRunInputStore(db),
+    deployments: new DeploymentStore(db, clock),
+    workPools: new WorkPoolStore(db, clock),
+    workQueues: new WorkQueueStore(db, clock),
+    workers: new WorkerStore(db, clock),
+    logs: new LogStore(db),
+    concurrencyLimits: new ConcurrencyLimitStore(db, clock),
+    artifacts: new ArtifactStore(db),
+    configuration: new ConfigurationStore(db),
   };
 }
 

@@ -1,0 +1,209 @@
+import { type Kysely, sql } from "kysely";
+import type { Deployment } from "../prefect-api/deployments.ts";
+import type { FilterDeployments } from "../prefect-api/filters.ts";
+import { timestampFromDate } from "../prefect-api/timestamp.ts";
+import type { Clock } from "../shared/clock.ts";
+import { fromBit, fromJson, toBit, toJson, toJsonOrNull } from "./columns.ts";
+import { leasedSlots, limitFromRow } from "./concurrency-limits.ts";
+import type { Database } from "./database-types.ts";
+import {
+  changesToRow,
+  type DeploymentChanges,
+  type DeploymentRow,
+  deploymentFromRow,
+  type RunSource,
+  type StoredDeployment,
+} from "./deployment-rows.ts";
+import { DeploymentScheduleStore } from "./deployment-schedules.ts";
+import { type CrossFilters, crossMatchDeployments } from "./filters.ts";
+
+const SORTS: Record<FilterDeployments["sort"], string> = {
+  CREATED_DESC: "d.created desc",
+  UPDATED_DESC: "d.updated desc",
+  NAME_ASC: "d.name asc",
+  NAME_DESC: "d.name desc",
+};
+
+export class DeploymentStore {
+  readonly schedules: DeploymentScheduleStore;
+  readonly #db: Kysely<Database>;
+  readonly #clock: Clock;
+
+  constructor(db: Kysely<Database>, clock: Clock) {
+    this.#db = db;
+    this.#clock = clock;
+    this.schedules = new DeploymentScheduleStore(db, clock);
+  }
+
+  async find(id: string): Promise<Deployment | undefined> {
+    const row = await this.#select().where("d.id", "=", id).executeTakeFirst();
+    return row && (await this.#complete([row]))[0];
+  }
+
+  async findByName(flowName: string, name: string): Promise<Deployment | undefined> {
+    const row = await this.#select()
+      .innerJoin("flows as f", "f.id", "d.flow_id")
+      .where("f.name", "=", flowName)
+      .where("d.name", "=", name)
+      .executeTakeFirst();
+    return row && (await this.#complete([row]))[0];
+  }
+
+  async findIdByName(flowId: string, name: string): Promise<string | undefined> {
+    const row = await this.#db
+      .selectFrom("deployments")
+      .select("id")
+      .where("flow_id", "=", flowId)
+      .where("name", "=", name)
+      .executeTakeFirst();
+    return row?.id;
+  }
+
+  async findRunSource(id: string): Promise<RunSource | undefined> {
+    const row = await this.#db
+      .selectFrom("deployments as d")
+      .innerJoin("flows as f", "f.id", "d.flow_id")
+      .leftJoin("work_queues as q", "q.id", "d.work_queue_id")
+      .leftJoin("work_pools as p", "p.id", "q.work_pool_id")
+      .select([
+        "d.id",
+        "d.updated",
+        "d.flow_id",
+        "f.name as flow_name",
+        "d.name",
+        "d.version",
+        "d.parameters",
+        "d.tags",
+        "d.labels",
+        "d.job_variables",
+        "d.infrastructure_document_id",
+        "d.enforce_parameter_schema",
+        "d.parameter_openapi_schema",
+        "d.work_queue_id",
+        "q.name as work_queue_name",
+        "q.work_pool_id",
+        "p.name as work_pool_name",
+        "p.type as work_pool_type",
+        "p.updated as work_pool_updated",
+      ])
+      .where("d.id", "=", id)
+      .executeTakeFirst();
+    return (
+      row && {
+        ...row,
+        parameters: fromJson(row.parameters),
+        tags: fromJson(row.tags),
+        labels: fromJson(row.labels),
+        job_variables: fromJson(row.job_variables),
+        enforce_parameter_schema: fromBit(row.enforce_parameter_schema),
+      }
+    );
+  }
+
+  async list(
+    filters: CrossFilters,
+    page: { sort: FilterDeployments["sort"]; limit: number; offset: number },
+  ): Promise<Deployment[]> {
+    const rows = await this.#select()
+      .where(crossMatchDeployments(filters))
+      .orderBy(sql.raw(SORTS[page.sort]))
+      .limit(page.limit)
+      .offset(page.offset)
+      .execute();
+    return this.#complete(rows);
+  }
+
+  async count(filters: CrossFilters): Promise<number> {
+    const row = await this.#db
+      .selectFrom("deployments as d")
+      .select(sql<number>`count(*)`.as("count"))
+      .where(crossMatchDeployments(filters))
+      .executeTakeFirstOrThrow();
+    return row.count;
+  }
+
+  /** An unknown flow is a `foreign-key` storage error. */
+  async insert(deployment: StoredDeployment): Promise<void> {
+    await this.#db
+      .insertInto("deployments")
+      .values({
+        id: deployment.id,
+        created: deployment.created,
+        updated: deployment.updated,
+        name: deployment.name,
+        flow_id: deployment.flow_id,
+        version: deployment.version ?? null,
+        description: deployment.description ?? null,
+        paused: toBit(deployment.paused),
+        concurrency_limit_id: deployment.concurrency_limit_id,
+        concurrency_options: toJsonOrNull(deployment.concurrency_options),
+        job_variables: toJson(deployment.job_variables),
+        parameters: toJson(deployment.parameters),
+        tags: toJson(deployment.tags),
+        labels: toJson(deployment.labels ?? {}),
+        work_queue_id: deployment.work_queue_id ?? null,
+        parameter_openapi_schema: toJsonOrNull(deployment.parameter_openapi_schema),
+        path: deployment.path ?? null,
+        pull_steps: toJsonOrNull(deployment.pull_steps),
+        entrypoint: deployment.entrypoint ?? null,
+        storage_document_id: deployment.storage_document_id ?? null,
+        infrastructure_document_id: deployment.infrastructure_document_id ?? null,
+        created_by: toJsonOrNull(deployment.created_by),
+        updated_by: toJsonOrNull(deployment.updated_by),
+        enforce_parameter_schema: toBit(deployment.enforce_parameter_schema),
+      })
+      .execute();
+  }
+
+  /** Changes what is named, and always `updated`. */
+  async update(id: string, changes: DeploymentChanges): Promise<void> {
+    await this.#db
+      .updateTable("deployments")
+      .set({ updated: timestampFromDate(this.#clock.now()), ...changesToRow(changes) })
+      .where("id", "=", id)
+      .execute();
+  }
+
+  /** Answers whether there was such a deployment. Its runs stay. */
+  async remove(id: string): Promise<boolean> {
+    const result = await this.#db.deleteFrom("deployments").where("id", "=", id).executeTakeFirst();
+    return result.numDeletedRows > 0n;
+  }
+
+  async #complete(rows: DeploymentRow[]): Promise<Deployment[]> {
+    const limitIds = rows.flatMap((row) => row.concurrency_limit_id ?? []);
+    const limits = limitIds.length === 0 ? new Map() : await this.#limits(limitIds);
+    const schedules = await this.schedules.listOf(rows.map((row) => row.id));
+    const now = timestampFromDate(this.#clock.now());
+    return rows.map((row) => ({
+      ...deploymentFromRow(row, now, {
+        schedules: schedules.get(row.id) ?? [],
+        limit: limits.get(row.concurrency_limit_id) ?? null,
+      }),
+    }));
+  }
+
+  async #limits(ids: readonly string[]): Promise<Map<string, NonNullable<Deployment["global_concurrency_limit"]>>> {
+    const rows = await this.#db
+      .selectFrom("concurrency_limits as c")
+      .selectAll("c")
+      .select(leasedSlots(timestampFromDate(this.#clock.now())).as("leased_slots"))
+      .where("c.id", "in", ids)
+      .execute();
+    return new Map(
+      rows.map((row) => {
+        const { denied_slots: _denied, avg_slot_occupancy_seconds: _average, ...limit } = limitFromRow(row);
+        return [row.id, limit];
+      }),
+    );
+  }
+
+  #select() {
+    return this.#db
+      .selectFrom("deployments as d")
+      .leftJoin("work_queues as q", "q.id", "d.work_queue_id")
+      .leftJoin("work_pools as p", "p.id", "q.work_pool_id")
+      .selectAll("d")
+      .select(["q.name as work_queue_name", "q.last_polled as last_polled", "p.name as work_pool_name"]);
+  }
+}

@@ -1,0 +1,63 @@
+import type { Kysely } from "kysely";
+import type { FilterLogs } from "../prefect-api/filters.ts";
+import type { Log } from "../prefect-api/logs.ts";
+import { matchLog } from "./conditions.ts";
+import type { Database } from "./database-types.ts";
+
+/** Rows of one insert: 8 parameters each, and SQLite takes 32,766 in a statement. Fixed, so that the statement is cached. */
+const ROWS_PER_INSERT = 100;
+
+export type StoredLog = Required<Pick<Log, "id" | "name" | "level" | "message" | "timestamp">> & {
+  created: string;
+  flow_run_id: string | null;
+  task_run_id: string | null;
+};
+
+export class LogStore {
+  readonly #db: Kysely<Database>;
+
+  constructor(db: Kysely<Database>) {
+    this.#db = db;
+  }
+
+  async insert(logs: readonly StoredLog[]): Promise<void> {
+    for (let start = 0; start < logs.length; start += ROWS_PER_INSERT) {
+      await this.#db
+        .insertInto("logs")
+        .values(logs.slice(start, start + ROWS_PER_INSERT))
+        .execute();
+    }
+  }
+
+  /** In time order; lines of one instant in the order of their arrival. */
+  async list(
+    filter: FilterLogs["logs"],
+    page: { sort: FilterLogs["sort"]; limit: number; offset: number },
+  ): Promise<Log[]> {
+    const direction = page.sort === "TIMESTAMP_ASC" ? "asc" : "desc";
+    const rows = await this.#db
+      .selectFrom("logs as l")
+      .selectAll()
+      .where(matchLog(filter))
+      .orderBy("l.timestamp", direction)
+      .orderBy("l.id", direction)
+      .limit(page.limit)
+      .offset(page.offset)
+      .execute();
+    return rows.map(logFromRow);
+  }
+}
+
+export function logFromRow(row: StoredLog): Log {
+  return {
+    id: row.id,
+    created: row.created,
+    updated: row.created,
+    name: row.name,
+    level: row.level,
+    message: row.message,
+    timestamp: row.timestamp,
+    flow_run_id: row.flow_run_id,
+    task_run_id: row.task_run_id,
+  };
+}
