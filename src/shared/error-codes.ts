@@ -37,6 +37,8 @@ export const ERROR_CODES = {
   PROJECT_FILE_MISSING: { status: 400, fault: "user" },
   PROJECT_FILE_INVALID: { status: 400, fault: "user" },
   DEPLOYMENT_NOT_SELECTED: { status: 400, fault: "user" },
+  DEPLOYMENT_INVALID: { status: 400, fault: "user" },
+  TEMPLATE_UNRESOLVED: { status: 400, fault: "user" },
   ENTRYPOINT_INVALID: { status: 400, fault: "user" },
   STEP_FAILED: { status: 400, fault: "user" },
   // Docker.
