@@ -1,0 +1,141 @@
+import type Docker from "dockerode";
+import { UserError } from "../shared/errors.ts";
+import { type Engine, engineLost } from "./engine.ts";
+import {
+  engineStatus,
+  engineText,
+  isEngineGone,
+  isMissingContainer,
+  isMissingImage,
+  isNameTaken,
+  isRemovalInProgress,
+} from "./errors.ts";
+
+/** What the engine's create call takes, less the name. */
+export type ContainerOptions = Omit<Docker.ContainerCreateOptions, "name" | "abortSignal">;
+
+export interface ContainerState {
+  name: string;
+  isRunning: boolean;
+  exitCode: number;
+  /** The kernel killed a process of this container for want of memory; the exit code alone never says so. */
+  wasOutOfMemory: boolean;
+  /** The engine's words when the container could not be started. */
+  error: string;
+}
+
+type Creation = { outcome: "created"; id: string } | { outcome: "name-taken" };
+
+/**
+ * Creates a container, without starting it. A taken name is an outcome, as the caller chooses the next one.
+ * Throws IMAGE_NOT_FOUND, CONTAINER_REFUSED (the engine's own words); TransientError DOCKER_UNREACHABLE.
+ */
+export async function createContainer(
+  engine: Engine,
+  name: string | undefined,
+  options: ContainerOptions,
+): Promise<Creation> {
+  try {
+    const container = await engine.docker.createContainer({ ...options, ...(name === undefined ? {} : { name }) });
+    return { outcome: "created", id: container.id };
+  } catch (error) {
+    if (isNameTaken(error)) {
+      return { outcome: "name-taken" };
+    }
+    if (isMissingImage(error)) {
+      throw new UserError("IMAGE_NOT_FOUND", `This engine has no image "${options.Image}".`, {
+        hint: "Build or pull it on this host, or let the worker pull it: image_pull_policy IfNotPresent or Always.",
+        cause: error,
+      });
+    }
+    throw isEngineGone(error) ? engineLost(engine, error) : containerRefused("created", error);
+  }
+}
+
+/** Throws CONTAINER_REFUSED, for instance when the command is no program of the image; TransientError DOCKER_UNREACHABLE. */
+export async function startContainer(engine: Engine, id: string): Promise<void> {
+  try {
+    await engine.docker.getContainer(id).start();
+  } catch (error) {
+    if (engineStatus(error) !== 304) {
+      throw isEngineGone(error) ? engineLost(engine, error) : containerRefused("started", error);
+    }
+  }
+}
+
+/** Throws CONTAINER_REFUSED when there is no such network. */
+export async function connectNetwork(engine: Engine, id: string, network: string): Promise<void> {
+  try {
+    await engine.docker.getNetwork(network).connect({ Container: id });
+  } catch (error) {
+    throw isEngineGone(error)
+      ? engineLost(engine, error)
+      : new UserError("CONTAINER_REFUSED", `Network "${network}" could not be joined: ${engineText(error)}`, {
+          hint: "`docker network ls` lists the networks of this host.",
+          cause: error,
+        });
+  }
+}
+
+/** Undefined when there is no such container (any more). Throws TransientError DOCKER_UNREACHABLE. */
+export async function findContainer(engine: Engine, id: string): Promise<ContainerState | undefined> {
+  try {
+    const { Name, State } = await engine.docker.getContainer(id).inspect();
+    return {
+      name: Name.replace(/^\//, ""),
+      isRunning: State.Running,
+      exitCode: State.ExitCode,
+      wasOutOfMemory: State.OOMKilled,
+      error: State.Error,
+    };
+  } catch (error) {
+    if (isMissingContainer(error)) {
+      return undefined;
+    }
+    throw isEngineGone(error) ? engineLost(engine, error) : error;
+  }
+}
+
+/**
+ * Returns when the container does not run any more, or does not exist. Throws TransientError DOCKER_UNREACHABLE when
+ * the connection breaks (the engine restarts): the container may still be running then.
+ */
+export async function waitContainer(engine: Engine, id: string, signal: AbortSignal): Promise<void> {
+  try {
+    await engine.docker.getContainer(id).wait({ abortSignal: signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!isMissingContainer(error)) {
+      throw isEngineGone(error) ? engineLost(engine, error) : error;
+    }
+  }
+}
+
+/** SIGTERM, then SIGKILL after the grace. A container that is stopped or gone already is no error. */
+export async function stopContainer(engine: Engine, id: string, graceSeconds: number): Promise<void> {
+  try {
+    await engine.docker.getContainer(id).stop({ t: graceSeconds });
+  } catch (error) {
+    if (engineStatus(error) !== 304 && !isMissingContainer(error)) {
+      throw isEngineGone(error) ? engineLost(engine, error) : error;
+    }
+  }
+}
+
+/** Removes a container, killing it first. One that is gone already, or just being removed, is no error. */
+export async function removeContainer(engine: Engine, id: string): Promise<void> {
+  try {
+    await engine.docker.getContainer(id).remove({ force: true, v: true });
+  } catch (error) {
+    if (!isMissingContainer(error) && !isRemovalInProgress(error)) {
+      throw isEngineGone(error) ? engineLost(engine, error) : error;
+    }
+  }
+}
+
+function containerRefused(doing: string, error: unknown): UserError {
+  return new UserError("CONTAINER_REFUSED", `The container could not be ${doing}: ${engineText(error)}`, {
+    hint: "The engine refused what the job's variables ask for; the message above names it.",
+    cause: error,
+  });
+}
