@@ -134,16 +134,27 @@ export type ReceivedState = z.infer<typeof ReceivedState>;
 
 export const SetState = z.strictObject({ state: StateCreate, force: z.boolean().default(false) });
 
-/** The four answers to a proposed state. REJECT always carries the state that the run has instead. */
+/**
+ * The four answers to a proposed state. REJECT always carries the state that the run has instead. `reason_code` is
+ * ours: clients of Prefect's read the sentence.
+ */
 export type SetStateResult =
   | { state: State; status: "ACCEPT"; details: { type: "accept_details" } }
-  | { state: State | null; status: "REJECT"; details: { type: "reject_details"; reason: string | null } }
+  | {
+      state: State | null;
+      status: "REJECT";
+      details: { type: "reject_details"; reason: string | null; reason_code?: string };
+    }
   | {
       state: State | null;
       status: "WAIT";
-      details: { type: "wait_details"; delay_seconds: number; reason: string | null };
+      details: { type: "wait_details"; delay_seconds: number; reason: string | null; reason_code?: string };
     }
-  | { state: State | null; status: "ABORT"; details: { type: "abort_details"; reason: string | null } };
+  | {
+      state: State | null;
+      status: "ABORT";
+      details: { type: "abort_details"; reason: string | null; reason_code?: string };
+    };
 
 export const ReceivedSetStateResult = z.object({
   state: ReceivedState.nullish(),

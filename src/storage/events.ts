@@ -4,9 +4,6 @@ import { fromJson, toJson } from "./columns.ts";
 import { anyOf, type Condition, combine, containsText } from "./conditions.ts";
 import type { Database } from "./database-types.ts";
 
-/** SQLite takes up to 32,766 parameters in a statement, PostgreSQL 65,535; an event has nine. */
-const INSERT_ROWS = 500;
-
 export interface EventPosition {
   occurred: string;
   id: string;
@@ -21,20 +18,19 @@ export class EventStore {
 
   /** Stores what is new and answers it; an event that is known is not stored twice. */
   async insert(events: readonly ReceivedEvent[]): Promise<ReceivedEvent[]> {
-    const inserted = new Set<string>();
-    for (let start = 0; start < events.length; start += INSERT_ROWS) {
-      const rows = await this.#db
+    const inserted: ReceivedEvent[] = [];
+    // One statement shape, so that it stays prepared whatever the size of the batch.
+    for (const event of events) {
+      const result = await this.#db
         .insertInto("events")
-        .values(events.slice(start, start + INSERT_ROWS).map(eventToRow))
+        .values(eventToRow(event))
         .onConflict((conflict) => conflict.doNothing())
-        .returning("id")
-        .execute();
-      for (const { id } of rows) {
-        inserted.add(id);
+        .executeTakeFirst();
+      if (result.numInsertedOrUpdatedRows !== 0n) {
+        inserted.push(event);
       }
     }
-    // `delete` answers true once per id, so a duplicate inside one batch is answered once.
-    return events.filter(({ id }) => inserted.delete(id));
+    return inserted;
   }
 
   /**

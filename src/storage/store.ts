@@ -5,10 +5,14 @@ import { ConcurrencyLimitStore } from "./concurrency-limits.ts";
 import { ConfigurationStore } from "./configuration.ts";
 import type { Database } from "./database-types.ts";
 import { DeploymentStore } from "./deployments.ts";
+import { EventStore } from "./events.ts";
 import { FlowRunInputStore } from "./flow-run-inputs.ts";
 import { FlowRunStore } from "./flow-runs.ts";
 import { FlowStore } from "./flows.ts";
+import { LeaseStore } from "./leases.ts";
 import { LogStore } from "./logs.ts";
+import { TaskRunStore } from "./task-runs.ts";
+import { TransitionStore } from "./transitions.ts";
 import { WorkPoolStore } from "./work-pools.ts";
 import { WorkQueueStore } from "./work-queues.ts";
 import { WorkerStore } from "./workers.ts";
@@ -27,6 +31,10 @@ export function buildNouns(db: Kysely<Database>, clock: Clock) {
     concurrencyLimits: new ConcurrencyLimitStore(db, clock),
     artifacts: new ArtifactStore(db),
     configuration: new ConfigurationStore(db),
+    transitions: new TransitionStore(db),
+    leases: new LeaseStore(db),
+    events: new EventStore(db),
+    taskRuns: new TaskRunStore(db, clock),
   };
 }
 

@@ -1,0 +1,227 @@
+import { v7 as uuidv7 } from "uuid";
+import type { ReceivedEvent } from "../prefect-api/events.ts";
+import { isTerminal, type SetStateResult, type State, type StateCreate } from "../prefect-api/states.ts";
+import { addSeconds, type Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
+import { UserError } from "../shared/errors.ts";
+import type { Logger } from "../shared/logger.ts";
+import type { Store, Tx } from "../storage/store.ts";
+import type { ChangingRun } from "../storage/transitions.ts";
+import { enterState } from "./bookkeeping.ts";
+import { buildFlowRunEvent } from "./flow-run-event.ts";
+import type { LiveBus } from "./live-bus.ts";
+import { mirrorSubflowState } from "./mirror-subflow-state.ts";
+import { decideLate, decideTransition } from "./state-rules.ts";
+import {
+  buildProposedState,
+  type Decision,
+  type DeploymentConcurrency,
+  type StateChange,
+  type Transition,
+} from "./transition.ts";
+
+/** Prefect's default for a slot whose run has not started to renew its lease yet. */
+const DEFAULT_GRACE_SECONDS = 300;
+
+export interface StateProposal {
+  flowRunId: string;
+  state: StateCreate;
+  /** `forced`: a person insists. `late`: the loop that marks waiting runs. */
+  mode: "normal" | "forced" | "late";
+  clientApiVersion: string | null;
+}
+
+export interface StateOutcome {
+  result: SetStateResult;
+  /** Whether a state was written: accepted, or another one instead of a rejected one. */
+  written: boolean;
+}
+
+interface Deps {
+  bus: LiveBus;
+  logger: Logger;
+}
+
+/**
+ * Applies a proposed state to a flow run: rules, bookkeeping, slot, event and the parent's task run in one transaction.
+ * Safe to repeat with a transition id. Throws UserError NOT_FOUND.
+ */
+export function setFlowRunState(
+  deps: Deps & { store: Pick<Store, "transaction"> },
+  proposal: StateProposal,
+  now: Date,
+): Promise<StateOutcome> {
+  return deps.store.transaction((tx) => setFlowRunStateIn(tx, deps, proposal, now));
+}
+
+/** The same inside a transaction of the caller's. */
+export async function setFlowRunStateIn(tx: Tx, deps: Deps, proposal: StateProposal, now: Date): Promise<StateOutcome> {
+  const run = await tx.transitions.find(proposal.flowRunId);
+  if (run === undefined) {
+    throw new UserError("NOT_FOUND", `Flow run with id ${proposal.flowRunId} not found`);
+  }
+  const timestamp = timestampFromDate(now);
+  const transition: Transition = {
+    run,
+    proposed: buildProposedState(proposal.state, timestamp),
+    clientApiVersion: proposal.clientApiVersion,
+    concurrency: await findConcurrency(tx, run, timestamp),
+    now: timestamp,
+  };
+  const decision =
+    proposal.mode === "late"
+      ? decideLate(transition)
+      : decideTransition({ ...transition, force: proposal.mode === "forced" });
+  const change = decision.status === "ACCEPT" || decision.status === "REJECT" ? decision.change : null;
+  const state = change === null ? run.state : await writeChange(tx, deps, transition, run, change);
+  logDecision(tx, deps.logger, run, decision, state);
+  return { result: buildResult(decision, state), written: change !== null };
+}
+
+async function findConcurrency(tx: Tx, run: ChangingRun, now: Timestamp): Promise<DeploymentConcurrency | null> {
+  if (run.concurrency_limit_id === null) {
+    return null;
+  }
+  const leaseId = run.state?.state_details.deployment_concurrency_lease_id ?? null;
+  const usage = await tx.leases.findUsage(run.concurrency_limit_id, leaseId, now);
+  if (usage === undefined || !usage.active) {
+    return null;
+  }
+  const lease = leaseId === null ? undefined : await tx.leases.find(leaseId);
+  return {
+    limit: usage.limit,
+    takenByOthers: usage.takenByOthers,
+    leaseHeld: lease !== undefined && lease.expires_at > now,
+    collisionStrategy: run.concurrency_options?.collision_strategy ?? "ENQUEUE",
+    graceSeconds: run.concurrency_options?.grace_period_seconds ?? DEFAULT_GRACE_SECONDS,
+  };
+}
+
+async function writeChange(
+  tx: Tx,
+  deps: Deps,
+  { now, clientApiVersion }: Transition,
+  run: ChangingRun,
+  change: StateChange,
+): Promise<State> {
+  const leaseId = await changeSlot(tx, run, change, now);
+  const draft =
+    leaseId === undefined
+      ? change.state
+      : {
+          ...change.state,
+          state_details: { ...change.state.state_details, deployment_concurrency_lease_id: leaseId },
+        };
+  const entered = enterState(run, draft, change.policy, { stateId: uuidv7(), now, clientApiVersion });
+  // An attempt that is scheduled anew starts without the infrastructure of the one before.
+  const startsAnew = run.state !== null && isTerminal(run.state.type) && entered.state.type === "SCHEDULED";
+  await tx.transitions.save(run.id, entered.state, {
+    ...entered.times,
+    empirical_policy: entered.policy,
+    infrastructure_pid: startsAnew ? null : run.infrastructure_pid,
+  });
+  await tx.flowRunInputs.remove(run.id, change.staleInputKeys);
+  await announceState(tx, deps, { ...run, run_count: entered.times.run_count }, run.state, entered.state);
+  return entered.state;
+}
+
+/** Answers the lease that the new state names; undefined leaves the state as it is. */
+async function changeSlot(tx: Tx, run: ChangingRun, change: StateChange, now: Timestamp): Promise<string | undefined> {
+  const held = run.state?.state_details.deployment_concurrency_lease_id ?? null;
+  switch (change.slot.action) {
+    case "keep":
+      return undefined;
+    case "free":
+      if (held !== null) {
+        await tx.leases.remove(held);
+      }
+      return undefined;
+    case "take": {
+      const leaseId = run.state?.type === "PENDING" && held !== null ? held : uuidv7();
+      const lease = {
+        id: leaseId,
+        created: now,
+        expires_at: addSeconds(now, change.slot.leaseSeconds),
+        slots: 1,
+        holder_type: "flow_run",
+        holder_id: run.id,
+      };
+      await tx.leases.put(lease, run.concurrency_limit_id === null ? [] : [run.concurrency_limit_id]);
+      return leaseId;
+    }
+  }
+}
+
+/** Tells of the first state of a run that has just been inserted with it. */
+export async function announceFirstState(tx: Tx, deps: Pick<Deps, "bus">, flowRunId: string): Promise<void> {
+  const run = await tx.transitions.find(flowRunId);
+  if (run !== undefined && run.state !== null) {
+    await announceState(tx, deps, run, null, run.state);
+  }
+}
+
+/** Stores the event of a written state, publishes it once it is on disk, and mirrors the state on the parent's task. */
+async function announceState(
+  tx: Tx,
+  { bus }: Pick<Deps, "bus">,
+  run: ChangingRun,
+  before: State | null,
+  state: State,
+): Promise<void> {
+  const parentTaskRun = run.parent_task_run_id === null ? undefined : await tx.taskRuns.find(run.parent_task_run_id);
+  const subject = { ...run, flowRun: run, parentTaskRun: parentTaskRun ?? null };
+  const event: ReceivedEvent = buildFlowRunEvent(subject, before, state, state.timestamp);
+  await tx.events.insert([event]);
+  tx.afterCommit(() => bus.publishEvent(event));
+  if (parentTaskRun !== undefined) {
+    await mirrorSubflowState(tx, parentTaskRun, state);
+  }
+}
+
+function buildResult(decision: Decision, state: State | null): SetStateResult {
+  switch (decision.status) {
+    case "ACCEPT":
+      // An accepted proposal has always been written.
+      return { state: requireState(state), status: "ACCEPT", details: { type: "accept_details" } };
+    case "REJECT":
+      return {
+        state,
+        status: "REJECT",
+        details: { type: "reject_details", reason: decision.reason, reason_code: decision.reasonCode },
+      };
+    case "WAIT":
+      return {
+        state,
+        status: "WAIT",
+        details: {
+          type: "wait_details",
+          delay_seconds: decision.delaySeconds,
+          reason: decision.reason,
+          reason_code: decision.reasonCode,
+        },
+      };
+    case "ABORT":
+      return {
+        state,
+        status: "ABORT",
+        details: { type: "abort_details", reason: decision.reason, reason_code: decision.reasonCode },
+      };
+  }
+}
+
+function requireState(state: State | null): State {
+  if (state === null) {
+    throw new Error("an accepted state change wrote no state");
+  }
+  return state;
+}
+
+function logDecision(tx: Tx, logger: Logger, run: ChangingRun, decision: Decision, state: State | null): void {
+  const fields = {
+    flow_run_id: run.id,
+    from: run.state?.name ?? null,
+    to: state?.name ?? null,
+    status: decision.status,
+    ...("reasonCode" in decision ? { reason_code: decision.reasonCode } : {}),
+  };
+  tx.afterCommit(() => logger.info(fields, "flow run state"));
+}
