@@ -26,7 +26,7 @@ export default async function* report(events: AsyncIterable<TestEvent>): AsyncGe
         break;
       case "test:pass":
       case "test:fail":
-        if (event.data.details.type !== "suite" || hasFailedItself(event)) {
+        if (event.data.details.type !== "suite" || isSkipped(event) || hasFailedItself(event)) {
           yield buildRecord(event);
         }
         break;
@@ -42,6 +42,11 @@ export default async function* report(events: AsyncIterable<TestEvent>): AsyncGe
     }
   }
   clearTimeout(leak);
+}
+
+/** The tests of a skipped suite are not reported one by one, so the suite counts for them. */
+function isSkipped(event: Ending): boolean {
+  return event.data.skip !== undefined && event.data.skip !== false;
 }
 
 /** A suite fails with its tests, which are counted already, or because of a hook, which nothing else counts. */
