@@ -1,0 +1,62 @@
+import type { Event, ReceivedEvent } from "../prefect-api/events.ts";
+import { type Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
+import type { Store, Tx } from "../storage/store.ts";
+import type { LiveBus } from "./live-bus.ts";
+import { decideTaskRun, parseTaskRunEvent, type TaskRunReport } from "./task-run-event.ts";
+
+/**
+ * Stores events that clients sent, in one transaction, with the task runs that they tell of, and publishes them once
+ * they are on disk. Safe to repeat: a known event changes nothing and is not published again.
+ */
+export function receiveEvents(
+  deps: { store: Pick<Store, "transaction">; bus: LiveBus },
+  events: readonly Event[],
+  now: Date,
+): Promise<void> {
+  const received = timestampFromDate(now);
+  return deps.store.transaction((tx) =>
+    receiveEventsIn(
+      tx,
+      deps.bus,
+      events.map((event) => ({ ...event, received })),
+    ),
+  );
+}
+
+async function receiveEventsIn(tx: Tx, bus: LiveBus, events: readonly ReceivedEvent[]): Promise<void> {
+  const added = await tx.events.insert(events);
+  for (const event of added) {
+    const report = parseTaskRunEvent(event);
+    if (report !== undefined) {
+      await recordTaskRun(tx, report, event.received);
+    }
+  }
+  tx.afterCommit(() => {
+    for (const event of added) {
+      bus.publishEvent(event);
+    }
+  });
+}
+
+/** A task run is the same one by its keys within its flow run, whatever id a repeated execution gave it. */
+async function recordTaskRun(tx: Pick<Tx, "taskRuns">, report: TaskRunReport, now: Timestamp): Promise<void> {
+  const { taskRunId, flowRunId, taskRun, state } = report;
+  const sameKeys =
+    flowRunId === null
+      ? undefined
+      : await tx.taskRuns.findByKey({
+          flow_run_id: flowRunId,
+          task_key: taskRun.task_key,
+          dynamic_key: taskRun.dynamic_key,
+        });
+  const stored = sameKeys ?? (await tx.taskRuns.find(taskRunId));
+  const changed = decideTaskRun(stored, report, now);
+  if (changed !== undefined) {
+    await tx.taskRuns.put(changed);
+  } else if (stored !== undefined) {
+    await tx.taskRuns.addState(stored.id, {
+      ...state,
+      state_details: { ...state.state_details, task_run_id: stored.id },
+    });
+  }
+}
