@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { open, readFile, writeFile } from "node:fs/promises";
+import { open, readFile, rm, writeFile } from "node:fs/promises";
 
 /**
  * Starts a daemon of the machine that outlives us: own session, output to a file, pid in a file.
@@ -26,11 +26,25 @@ export async function startDaemon(file: string, args: string[], files: { log: st
   }
 }
 
-export function isAlive(pid: number): boolean {
+/** Whether the process runs; one that ended and was not reaped does not. `program` guards against a reused number. */
+export async function isAlive(pid: number, program?: string): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
+  if (stat !== null) {
+    const [, name, state] = /^\d+ \((.*)\) (\w)/.exec(stat) ?? [];
+    return state !== "Z" && (program === undefined || name === program);
+  }
   try {
     return process.kill(pid, 0);
   } catch {
     return false;
+  }
+}
+
+/** A daemon that was killed leaves its pid file behind, and the next one may take that for a process that runs. */
+export async function removeStalePidFile(file: string, program: string): Promise<void> {
+  const pid = Number(await readFile(file, "utf8").catch(() => "0"));
+  if (pid > 0 && !(await isAlive(pid, program))) {
+    await rm(file, { force: true });
   }
 }
 

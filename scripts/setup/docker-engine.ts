@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { installPackages } from "./apt.ts";
-import { isAlive, lastLines, startDaemon, waitUntil } from "./background-process.ts";
+import { isAlive, lastLines, removeStalePidFile, startDaemon, waitUntil } from "./background-process.ts";
 import { cacheDirectory, dockerHost } from "./config.ts";
 import { PartMissing } from "./part.ts";
 import { runCommand } from "./run-command.ts";
@@ -67,18 +67,22 @@ async function startEngine(): Promise<{ host: string; version: string }> {
   const directory = join(cacheDirectory, "docker");
   await mkdir(directory, { recursive: true });
   const log = join(directory, "dockerd.log");
+  const pidFile = join(directory, "dockerd.pid");
+  const execRoot = join(directory, "exec");
+  await removeStalePidFile(pidFile, "dockerd");
+  await removeStalePidFile(join(execRoot, "containerd/containerd.pid"), "containerd");
   const pid = await startDaemon(
     "dockerd",
     [
       `--data-root=${join(directory, "data")}`,
-      `--exec-root=${join(directory, "exec")}`,
-      `--pidfile=${join(directory, "dockerd.pid")}`,
+      `--exec-root=${execRoot}`,
+      `--pidfile=${pidFile}`,
       `--host=${SYSTEM_HOST}`,
     ],
     { log },
   );
   const version = await waitUntil(
-    async () => (await askVersion(SYSTEM_HOST)) ?? (isAlive(pid) ? null : "died"),
+    async () => (await askVersion(SYSTEM_HOST)) ?? ((await isAlive(pid)) ? null : "died"),
     START_TIMEOUT_MS,
   );
   if (version === null || version === "died") {

@@ -1,4 +1,4 @@
-import { link, readFile, rm, writeFile } from "node:fs/promises";
+import { link, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isAlive, waitUntil } from "./background-process.ts";
 import { say } from "./part.ts";
@@ -38,7 +38,9 @@ async function takeLock(own: string, file: string): Promise<boolean> {
     return true;
   } catch {
     const owner = Number(await readFile(file, "utf8").catch(() => "0"));
-    if (owner > 0 && !isAlive(owner)) {
+    const lockedAt = (await stat(file).catch(() => null))?.mtimeMs ?? Date.now();
+    // The number of a dead owner may belong to a stranger by now, so age counts too.
+    if (owner > 0 && (!(await isAlive(owner)) || Date.now() - lockedAt > LOCK_TIMEOUT_MS)) {
       await rm(file, { force: true });
     }
     return false;

@@ -1,10 +1,10 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { z } from "zod";
 import { installPackages } from "./apt.ts";
 import { isAlive, lastLines, startDaemon, waitUntil } from "./background-process.ts";
 import { cacheDirectory } from "./config.ts";
+import { findFreePort } from "./free-port.ts";
 import { PartMissing } from "./part.ts";
 import { runCommand } from "./run-command.ts";
 
@@ -49,7 +49,7 @@ async function ensureRegistry(program: string, kind: Kind): Promise<number> {
   const stateFile = join(directory, "running.json");
   await mkdir(directory, { recursive: true });
   const earlier = Running.safeParse(await readJson(stateFile)).data;
-  if (earlier !== undefined && isAlive(earlier.pid) && (await answers(kind, earlier.port))) {
+  if (earlier !== undefined && (await isAlive(earlier.pid)) && (await answers(kind, earlier.port))) {
     return earlier.port;
   }
   // The same port again if it is free: the engine remembers pushed layers by address.
@@ -93,17 +93,4 @@ async function readJson(file: string): Promise<unknown> {
   } catch {
     return null;
   }
-}
-
-/** `wanted` when nobody listens there, else one that the system picks. */
-function findFreePort(wanted: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", () => (wanted === 0 ? reject(new Error("no free port")) : resolve(findFreePort(0))));
-    server.listen(wanted, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : wanted;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -1,0 +1,31 @@
+import type { Machine } from "../setup/machine.ts";
+import { runCommand } from "../setup/run-command.ts";
+
+/** What example/prefect.yaml builds. */
+const IMAGE = "flowyard/example:latest";
+
+/** The id of the example's image in the engine; null when there is none. */
+export async function findExampleImage(machine: Machine): Promise<string | null> {
+  const found = await docker(machine, ["image", "inspect", "--format", "{{.Id}}", IMAGE]);
+  return found === null || found === "" ? null : found;
+}
+
+/** Removes the containers that still run the example, and its image unless the user had the same one before. */
+export async function removeLeftovers(machine: Machine, imageBefore: string | null): Promise<void> {
+  const containers = await docker(machine, ["ps", "--all", "--quiet", "--filter", `ancestor=${IMAGE}`]);
+  for (const id of containers?.split("\n").filter((line) => line !== "") ?? []) {
+    await docker(machine, ["rm", "--force", id]);
+  }
+  const image = await findExampleImage(machine);
+  if (image !== null && image !== imageBefore) {
+    await docker(machine, ["image", "rm", IMAGE]);
+  }
+}
+
+async function docker(machine: Machine, args: string[]): Promise<string | null> {
+  if (!machine.docker.available) {
+    return null;
+  }
+  const result = await runCommand("docker", ["--host", machine.docker.host, ...args]);
+  return result.code === 0 ? result.stdout : null;
+}
