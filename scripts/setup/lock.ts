@@ -42,6 +42,10 @@ async function takeLock(own: string, file: string): Promise<boolean> {
     // The number of a dead owner may belong to a stranger by now, so age counts too.
     if (owner > 0 && (!(await isAlive(owner)) || Date.now() - lockedAt > LOCK_TIMEOUT_MS)) {
       await rm(file, { force: true });
+      return link(own, file).then(
+        () => true,
+        () => false,
+      );
     }
     return false;
   }
