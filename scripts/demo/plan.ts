@@ -31,7 +31,12 @@ export async function planDemo(machine: Machine, folder: string): Promise<DemoPl
     await copyForProcesses(project);
     // biome-ignore lint/style/noProcessEnv: handed on to the worker, whose runs need the Prefect of the set-up
     const path = [join(machine.prefect.venv, "bin"), process.env["PATH"]].join(delimiter);
-    return { poolType: "process", poolName: "my-process-pool", project, environment: { PATH: path } };
+    return {
+      poolType: "process",
+      poolName: "my-process-pool",
+      project,
+      environment: { PATH: path, FLOWYARD_WORKER_PYTHON: machine.prefect.python },
+    };
   }
   return null;
 }
