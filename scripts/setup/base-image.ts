@@ -13,14 +13,7 @@ const RECIPE_LABEL = "io.flowyard.base-image";
 const RECIPE_DIRECTORY = join(import.meta.dirname, "base-image");
 const SUITE = "bookworm"; // Debian 12: its Python is the 3.11 of the tag
 // docker import keeps no history, so everything that is not needed goes before it.
-const NEEDLESS = [
-  "var/lib/apt/lists",
-  "var/cache/apt",
-  "var/log",
-  "usr/share/doc",
-  "usr/share/man",
-  "usr/share/locale",
-];
+const NEEDLESS = ["var/lib/apt/lists", "var/cache/apt", "usr/share/doc", "usr/share/man", "usr/share/locale"];
 
 /** The image that flows are built on: the official one when a hub answers, else one made here under the same tag. */
 export async function setUpBaseImage(host: string) {
