@@ -14,6 +14,10 @@ export const ERROR_CODES = {
   DATA_CONFLICT: { status: 409, fault: "user" },
   INVALID_REQUEST: { status: 422, fault: "user" },
   INVALID_PARAMETERS: { status: 409, fault: "user" },
+  INVALID_PARAMETER_TEMPLATE: { status: 400, fault: "user" },
+  WORK_POOL_REQUIRED: { status: 400, fault: "user" },
+  SLOTS_TAKEN: { status: 423, fault: "user" },
+  LEASE_GONE: { status: 410, fault: "user" },
   INVALID_JOB_VARIABLES: { status: 422, fault: "user" },
   INVALID_JOB_TEMPLATE: { status: 422, fault: "user" },
   INVALID_SCHEDULE: { status: 422, fault: "user" },
@@ -52,6 +56,7 @@ export const ERROR_CODES = {
   DOCKER_DISK_FULL: { status: 507, fault: "user" },
   // The worker.
   JOB_INVALID: { status: 422, fault: "user" },
+  PROCESS_REFUSED: { status: 400, fault: "user" },
   WORK_POOL_TYPE_MISMATCH: { status: 409, fault: "user" },
   // The command line.
   USAGE: { status: 400, fault: "user" },

@@ -1,0 +1,127 @@
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { z } from "zod";
+import { type EngineSettings, readEngineSettings } from "../src/docker/engine-address.ts";
+import { JsonObject } from "../src/prefect-api/primitives.ts";
+import { errorMessage, UserError } from "../src/shared/errors.ts";
+
+const Seconds = z.coerce.number({ error: "must be a number of seconds" }).positive("must be more than 0");
+
+/** What the worker reads from its environment. */
+export const WorkerConfig = z.object({
+  PREFECT_API_URL: z.url({ protocol: /^https?$/, error: "must be an http or https URL, normally ending in /api" }),
+  PREFECT_API_AUTH_STRING: z.string().optional(),
+  PREFECT_API_KEY: z.string().optional(),
+  FLOWYARD_WORKER_POLL_SECONDS: Seconds.default(1),
+  FLOWYARD_WORKER_HEARTBEAT_SECONDS: Seconds.default(30),
+  FLOWYARD_WORKER_CANCEL_GRACE_SECONDS: Seconds.default(30),
+  FLOWYARD_WORKER_PYTHON: z.string().min(1).default("python3"),
+  FLOWYARD_LOG_FORMAT: z.enum(["text", "json"], { error: 'must be "text" or "json"' }).default("text"),
+});
+
+/** What `worker start` was asked for. */
+export interface WorkerFlags {
+  pool: string;
+  name?: string | undefined;
+  /** `docker` or `process`; the pool's own when left out. */
+  type?: string | undefined;
+  queues?: string[] | undefined;
+  /** How many runs at a time; no limit when left out. */
+  limit?: number | undefined;
+  /** Runs due within this time are taken already, so that their container is up in time. */
+  prefetchSeconds?: number | undefined;
+  /** Take what is due now, wait for it to end, and stop. */
+  runOnce?: boolean | undefined;
+  createPoolIfNotFound?: boolean | undefined;
+  /** Path of a JSON file for a pool that is created. */
+  baseJobTemplateFile?: string | undefined;
+}
+
+/** One worker, all its settings parsed. Holds secrets: never log it whole. */
+export interface WorkerSettings {
+  api: { apiUrl: string; authString: string | undefined; apiKey: string | undefined };
+  pool: string;
+  name: string;
+  type: string | undefined;
+  queues: string[];
+  limit: number;
+  prefetchSeconds: number;
+  runOnce: boolean;
+  createPoolIfNotFound: boolean;
+  baseJobTemplate: JsonObject | undefined;
+  pollSeconds: number;
+  heartbeatSeconds: number;
+  cancelGraceSeconds: number;
+  python: string;
+  logFormat: "text" | "json";
+  engine: EngineSettings;
+  /** The worker's whole environment: `{{ $NAME }}` in templates, PREFECT_* for the runs, all of it for process runs. */
+  environment: Record<string, string>;
+}
+
+const DEFAULT_PREFETCH_SECONDS = 10; // Prefect's; a container needs a few seconds until its flow starts
+
+/** Throws CONFIG_INVALID naming every variable and flag that is wrong, all at once. */
+export function loadWorkerSettings(
+  flags: WorkerFlags,
+  processEnvironment: Record<string, string | undefined>,
+): WorkerSettings {
+  const environment = dropUnset(processEnvironment);
+  const config = parseConfig(environment);
+  return {
+    api: {
+      apiUrl: config.PREFECT_API_URL,
+      authString: config.PREFECT_API_AUTH_STRING,
+      apiKey: config.PREFECT_API_KEY,
+    },
+    pool: flags.pool,
+    name: flags.name ?? `FlowyardWorker ${hostname()} ${process.pid}`,
+    type: flags.type,
+    queues: flags.queues ?? [],
+    limit: flags.limit ?? Number.POSITIVE_INFINITY,
+    prefetchSeconds: flags.prefetchSeconds ?? DEFAULT_PREFETCH_SECONDS,
+    runOnce: flags.runOnce ?? false,
+    createPoolIfNotFound: flags.createPoolIfNotFound ?? true,
+    baseJobTemplate: flags.baseJobTemplateFile === undefined ? undefined : loadJobTemplate(flags.baseJobTemplateFile),
+    pollSeconds: config.FLOWYARD_WORKER_POLL_SECONDS,
+    heartbeatSeconds: config.FLOWYARD_WORKER_HEARTBEAT_SECONDS,
+    cancelGraceSeconds: config.FLOWYARD_WORKER_CANCEL_GRACE_SECONDS,
+    python: config.FLOWYARD_WORKER_PYTHON,
+    logFormat: config.FLOWYARD_LOG_FORMAT,
+    engine: readEngineSettings(environment),
+    environment,
+  };
+}
+
+/** An empty variable counts as unset, as with Prefect. */
+function dropUnset(environment: Record<string, string | undefined>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).flatMap(([name, value]) => (value ? [[name, value] as const] : [])),
+  );
+}
+
+function parseConfig(environment: Record<string, string>): z.infer<typeof WorkerConfig> {
+  const parsed = WorkerConfig.safeParse(environment);
+  if (parsed.success) {
+    return parsed.data;
+  }
+  const problems = parsed.error.issues.map(({ path, message }) => {
+    const name = String(path[0]);
+    const value = environment[name];
+    return value === undefined
+      ? `${name} is not set: it ${message}.`
+      : `${name} is ${JSON.stringify(value)}: it ${message}.`;
+  });
+  throw new UserError("CONFIG_INVALID", problems.join("\n"));
+}
+
+function loadJobTemplate(path: string): JsonObject {
+  try {
+    return JsonObject.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch (cause) {
+    throw new UserError("CONFIG_INVALID", `The base job template ${path} cannot be read: ${errorMessage(cause)}`, {
+      hint: "`flowyard work-pool get-default-base-job-template --type docker` prints one to start from.",
+      cause,
+    });
+  }
+}

@@ -1,0 +1,77 @@
+import type { StateType } from "../src/prefect-api/states.ts";
+import type { Exit } from "./infrastructure/contract.ts";
+
+const MAX_MESSAGE_CHARACTERS = 4000;
+
+type Verdict =
+  /** The run has, or will get from somebody else, the state that it should have. */
+  | { outcome: "leave"; why: string }
+  | { outcome: "crashed"; message: string }
+  | { outcome: "cancelled"; message: string };
+
+/** What to report for a run whose container or process has ended while the run was in this state. Pure. */
+export function decideVerdict(exit: Exit, what: string, state: StateType | null | undefined): Verdict {
+  if (exit.kind === "unwatched") {
+    return { outcome: "leave", why: `${what} is not watched any more after ${exit.afterSeconds} s; it goes on` };
+  }
+  switch (state) {
+    case "COMPLETED":
+    case "FAILED":
+    case "CANCELLED":
+    case "CRASHED":
+      return { outcome: "leave", why: "the run has its final state" };
+    case "SCHEDULED":
+    case "PAUSED":
+      // The engine gave the run back: it was suspended, or is to be started again.
+      return { outcome: "leave", why: "the run waits to be started again" };
+    case "CANCELLING":
+      return { outcome: "cancelled", message: `${capitalize(what)} has ended.` };
+    case "PENDING":
+      return { outcome: "crashed", message: withLastLines(explainExit(exit, what), exit) };
+    case "RUNNING":
+    case null:
+    case undefined:
+      return { outcome: "crashed", message: explainExit(exit, what) };
+  }
+}
+
+/** One sentence or two about how it ended, and whose doing it was as far as that is known. */
+export function explainExit(exit: Exclude<Exit, { kind: "unwatched" }>, what: string): string {
+  if (exit.kind === "vanished") {
+    return `${exit.what} was removed by somebody before it had ended.`;
+  }
+  const { exitCode, wasOutOfMemory, memoryLimit } = exit;
+  if (wasOutOfMemory) {
+    const limit = memoryLimit === undefined ? "the memory of its host" : `its memory limit (mem_limit ${memoryLimit})`;
+    return `${capitalize(what)} ran out of memory: the kernel killed a process of it at ${limit}. Exit code ${exitCode}.`;
+  }
+  if (exitCode === 0) {
+    return `${capitalize(what)} ended with exit code 0, but its flow run had reported no final state.`;
+  }
+  const meaning = EXIT_CODES.get(exitCode);
+  return `${capitalize(what)} ended with exit code ${exitCode}${meaning === undefined ? "" : `: ${meaning}`}.`;
+}
+
+const EXIT_CODES: ReadonlyMap<number, string> = new Map([
+  [125, "the container runtime itself failed"],
+  [126, "its command is not executable"],
+  [127, "its command was not found; is Prefect installed in the image?"],
+  [130, "it was interrupted (SIGINT)"],
+  [134, "it aborted itself (SIGABRT)"],
+  [137, "it was killed from outside (SIGKILL), and not for want of memory"],
+  [139, "it crashed (SIGSEGV)"],
+  [143, "it was asked to stop (SIGTERM)"],
+]);
+
+/** While the run is PENDING no engine has sent its log: these lines are all there is to see. */
+function withLastLines(message: string, exit: Exit): string {
+  if (exit.kind !== "exited" || exit.lastLines.length === 0) {
+    return message;
+  }
+  const lines = exit.lastLines.map((line) => `    ${line}`).join("\n");
+  return `${message} Its last output:\n${lines.slice(-MAX_MESSAGE_CHARACTERS)}`;
+}
+
+function capitalize(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
