@@ -95,7 +95,6 @@ function buildMissingProject(file: string): Project {
       severity,
       message,
       ...(hint === undefined ? {} : { hint }),
-      location: { file, line: 1, column: 1 },
       frame: "",
     }),
   };
@@ -283,11 +282,11 @@ export function formatField(path: readonly (string | number)[]): string {
  * One error for everything that is wrong. `problems` may hold warnings: they are left out. The first lines are the
  * words that Prefect's users know.
  */
-export function buildProjectError(project: Project, problems: readonly Problem[], headline: string): UserError {
+export function buildProjectError(problems: readonly Problem[], headline: string): UserError {
   const errors = problems.filter((problem) => problem.severity === "error").sort(compareProblems);
   const [first] = errors;
   const text = errors.map(describeProblem).join("\n\n");
   return new UserError(first?.code ?? "PROJECT_FILE_INVALID", `${headline}\n\n${text}`, {
-    location: first?.location ?? { file: project.file, line: 1, column: 1 },
+    ...(first?.location === undefined ? {} : { location: first.location }),
   });
 }

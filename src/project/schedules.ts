@@ -21,14 +21,10 @@ export interface ScheduleConfig {
   replaces?: string | null | undefined;
 }
 
-interface ScheduleSpecBody {
-  cron?: string;
-  interval?: number;
-  rrule?: string;
-  timezone?: string | null;
-  anchor_date?: string;
-  day_or?: boolean;
-}
+type CronSpec = { cron: string; timezone?: string; day_or?: boolean };
+type IntervalSpec = { interval: number; anchor_date?: string; timezone?: string };
+type RRuleSpec = { rrule: string; timezone: string };
+type ScheduleSpecBody = CronSpec | IntervalSpec | RRuleSpec;
 
 /** What of a schedule was said, ready for the wire: a creation adds the defaults, an update leaves them out. */
 export interface Schedule {
@@ -176,7 +172,7 @@ export function parseSchedule(config: ScheduleConfig): Schedule | ScheduleProble
     }
     if (value !== undefined && key === "active") {
       schedule.active = value;
-    } else if (value !== undefined && spec.cron !== undefined) {
+    } else if (value !== undefined && "cron" in spec) {
       spec.day_or = value;
     }
   }
@@ -279,21 +275,25 @@ function parseJson(text: string): unknown {
 
 /** The schedule of a creation: every key is said. `now` anchors an interval that has no anchor. */
 export function buildCreateSchedule(given: Schedule, now: Date) {
-  const { cron, interval, rrule, timezone, anchor_date, day_or } = given.schedule;
-  const spec =
-    cron !== undefined
-      ? { cron, timezone: timezone ?? null, day_or: day_or ?? true }
-      : interval !== undefined
-        ? { interval, anchor_date: anchor_date ?? now.toISOString(), timezone: timezone ?? "UTC" }
-        : { rrule: rrule ?? "", timezone: timezone ?? "UTC" };
   return {
-    schedule: spec,
+    schedule: addDefaults(given.schedule, now),
     active: given.active ?? true,
     max_scheduled_runs: null,
     parameters: given.parameters ?? {},
     slug: given.slug ?? null,
     replaces: given.replaces ?? null,
   };
+}
+
+function addDefaults(spec: ScheduleSpecBody, now: Date) {
+  if ("cron" in spec) {
+    return { cron: spec.cron, timezone: spec.timezone ?? null, day_or: spec.day_or ?? true };
+  }
+  if ("interval" in spec) {
+    const { interval, anchor_date = now.toISOString(), timezone = "UTC" } = spec;
+    return { interval, anchor_date, timezone };
+  }
+  return spec;
 }
 
 /** Reads what templating left of a schedule in the file; anything but a mapping is no schedule. */

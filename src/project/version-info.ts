@@ -8,7 +8,7 @@ const SHORT_SHA_LENGTH = 8;
 const GIT_TIMEOUT_MS = 10_000;
 
 /** What is sent as `version_info`; all but the first two only when the code comes from version control. */
-export interface VersionInfo {
+export type VersionInfo = {
   type: string;
   version: string;
   commit_sha?: string;
@@ -16,7 +16,7 @@ export interface VersionInfo {
   branch?: string;
   repository?: string;
   url?: string;
-}
+};
 
 interface ContinuousIntegration {
   type: VersionType;
