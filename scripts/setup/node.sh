@@ -4,11 +4,11 @@
 stamp=.flowyard/packages.stamp
 wanted=$(cksum package.json package-lock.json)
 if [ ! -d node_modules ] || [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
-  echo "set-up: packages: npm ci"
-  # Someone who works in this checkout may have installed them by hand: the lockfile inside node_modules says so.
+  # Someone who works in this checkout may have installed them by hand already.
   if [ -f node_modules/.package-lock.json ] && npm ls --silent >/dev/null 2>&1; then
-    echo "set-up: packages: already as the lockfile says"
+    echo "set-up: packages: as the lockfile says"
   else
+    echo "set-up: packages: npm ci"
     npm ci --no-audit --no-fund
   fi
   mkdir -p .flowyard
