@@ -59,6 +59,7 @@ export const ERROR_CODES = {
   PROCESS_REFUSED: { status: 400, fault: "user" },
   WORK_POOL_TYPE_MISMATCH: { status: 409, fault: "user" },
   // The command line.
+  WATCH_TIMEOUT: { status: 408, fault: "world" },
   USAGE: { status: 400, fault: "user" },
 } as const satisfies Record<string, { status: number; fault: Fault }>;
 

@@ -1,0 +1,36 @@
+import type { PrefectClient } from "../../client/prefect-client.ts";
+import type { ReceivedFlowRun } from "../../prefect-api/flow-runs.ts";
+import type { CliContext } from "../context.ts";
+import { watchFlowRun } from "../watch-flow-run.ts";
+
+interface WatchRequest {
+  timeoutSeconds: number | undefined;
+  json: boolean;
+}
+
+/** Watches to the end and sets the exit code: 0 only for COMPLETED. */
+export async function finishWatching(
+  context: CliContext,
+  client: PrefectClient,
+  run: Pick<ReceivedFlowRun, "id" | "name">,
+  { timeoutSeconds, json }: WatchRequest,
+): Promise<void> {
+  const { output } = context;
+  const sayThatItGoesOn = () =>
+    output.say(`Stopped watching; the run goes on. Cancel it with: flowyard flow-run cancel ${run.id}`);
+  context.signal.addEventListener("abort", sayThatItGoesOn, { once: true });
+  const ended = await watchFlowRun(context, client, run.id, { timeoutSeconds, logsToStderr: json });
+  context.signal.removeEventListener("abort", sayThatItGoesOn);
+  if (json) {
+    output.json(ended);
+  }
+  const said = `Flow run "${run.name}" ended ${ended.state_type}`;
+  const message = ended.state?.message;
+  const reason = message === null || message === undefined || message === "" ? "." : `: ${message}`;
+  if (ended.state_type === "COMPLETED") {
+    output.success(`${said}.`);
+    return;
+  }
+  output.error(said + reason);
+  context.exitCode = 1;
+}

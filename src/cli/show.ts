@@ -1,0 +1,88 @@
+import type { ScheduledFlowRun } from "../prefect-api/flow-runs.ts";
+import type { DeploymentSchedule } from "../prefect-api/schedules.ts";
+import type { StateType } from "../prefect-api/states.ts";
+import type { Column, Output, Style } from "./output.ts";
+
+const SECOND_MS = 1000;
+const UNITS: [string, number][] = [
+  ["day", 86_400],
+  ["hour", 3600],
+  ["minute", 60],
+  ["second", 1],
+];
+
+/** `in 5 minutes`, `2 days ago`, `now`. */
+export function showRelativeTime(timestamp: string | null | undefined, now: Date): string {
+  if (timestamp === null || timestamp === undefined) {
+    return "";
+  }
+  const seconds = Math.round((Date.parse(timestamp) - now.getTime()) / SECOND_MS);
+  const size = Math.abs(seconds);
+  const unit = UNITS.find(([, length]) => size >= length);
+  if (unit === undefined) {
+    return "now";
+  }
+  const count = Math.floor(size / unit[1]);
+  const text = `${count} ${unit[0]}${count === 1 ? "" : "s"}`;
+  return seconds > 0 ? `in ${text}` : `${text} ago`;
+}
+
+/** Local time to the second, with the zone's offset. */
+export function showLocalTime(timestamp: string): string {
+  const date = new Date(timestamp);
+  const part = (value: number) => String(value).padStart(2, "0");
+  const day = `${date.getFullYear()}-${part(date.getMonth() + 1)}-${part(date.getDate())}`;
+  return `${day} ${showClock(timestamp)}`;
+}
+
+export function showClock(timestamp: string): string {
+  const date = new Date(timestamp);
+  return [date.getHours(), date.getMinutes(), date.getSeconds()]
+    .map((value) => String(value).padStart(2, "0"))
+    .join(":");
+}
+
+export function styleOfState(type: StateType | null | undefined): Style | undefined {
+  switch (type) {
+    case "COMPLETED":
+      return "green";
+    case "FAILED":
+    case "CRASHED":
+      return "red";
+    case "CANCELLED":
+    case "CANCELLING":
+    case "PAUSED":
+      return "yellow";
+    case "RUNNING":
+    case "PENDING":
+      return "blue";
+    case "SCHEDULED":
+    case null:
+    case undefined:
+      return undefined;
+  }
+}
+
+export function styleOfStatus(status: string | null | undefined): Style | undefined {
+  return status === "READY" ? "green" : status === "PAUSED" ? "yellow" : status === "NOT_READY" ? "red" : undefined;
+}
+
+export function showSchedule({ schedule }: Pick<DeploymentSchedule, "schedule">): string {
+  const zone = schedule.timezone === null || schedule.timezone === undefined ? "" : ` (${schedule.timezone})`;
+  if ("cron" in schedule) {
+    return `cron ${schedule.cron}${zone}`;
+  }
+  return "interval" in schedule ? `every ${schedule.interval} s${zone}` : `rrule ${schedule.rrule}${zone}`;
+}
+
+/** Runs that a pool or queue would hand out, in that order. */
+export function printPreview(output: Output, runs: ScheduledFlowRun[], now: Date): void {
+  const columns: Column<ScheduledFlowRun>[] = [
+    { title: "Scheduled", value: ({ flow_run }) => showRelativeTime(flow_run.next_scheduled_start_time, now) },
+    { title: "Flow run", value: ({ flow_run }) => flow_run.name },
+    { title: "Id", value: ({ flow_run }) => flow_run.id },
+    { title: "Deployment id", value: ({ flow_run }) => flow_run.deployment_id ?? "" },
+    { title: "Work queue", value: ({ flow_run, work_queue_id }) => flow_run.work_queue_name ?? work_queue_id },
+  ];
+  output.table(runs, columns);
+}
