@@ -243,6 +243,7 @@ export const FilterVariables = z.strictObject({
   sort: z.enum(["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"]).default("NAME_ASC"),
   ...paging,
 });
+export type FilterVariables = z.infer<typeof FilterVariables>;
 export const FilterAutomations = z.strictObject({
   automations: AutomationFilter,
   sort: z.enum(["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"]).default("NAME_ASC"),

@@ -1,6 +1,8 @@
 import type { Kysely } from "kysely";
 import type { Clock } from "../shared/clock.ts";
 import { ArtifactStore } from "./artifacts.ts";
+import { AutomationStore } from "./automations.ts";
+import { BlockStore } from "./blocks.ts";
 import { ConcurrencyLimitStore } from "./concurrency-limits.ts";
 import { ConfigurationStore } from "./configuration.ts";
 import type { Database } from "./database-types.ts";
@@ -13,6 +15,7 @@ import { LeaseStore } from "./leases.ts";
 import { LogStore } from "./logs.ts";
 import { TaskRunStore } from "./task-runs.ts";
 import { TransitionStore } from "./transitions.ts";
+import { VariableStore } from "./variables.ts";
 import { WorkPoolStore } from "./work-pools.ts";
 import { WorkQueueStore } from "./work-queues.ts";
 import { WorkerStore } from "./workers.ts";
@@ -35,6 +38,9 @@ export function buildNouns(db: Kysely<Database>, clock: Clock) {
     leases: new LeaseStore(db),
     events: new EventStore(db),
     taskRuns: new TaskRunStore(db, clock),
+    automations: new AutomationStore(db),
+    variables: new VariableStore(db, clock),
+    blocks: new BlockStore(db),
   };
 }
 

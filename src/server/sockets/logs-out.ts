@@ -1,0 +1,30 @@
+import type { WebSocket } from "@fastify/websocket";
+import type { FastifyRequest } from "fastify";
+import { matchesLogFilter } from "../../orchestration/log-filter.ts";
+import { LogFilter } from "../../prefect-api/filters.ts";
+import type { AppDeps } from "../app.ts";
+import { FrameReader } from "./frame-reader.ts";
+import { authenticate, readFilter } from "./handshake.ts";
+import { sendLive, whenClosed } from "./outlet.ts";
+import { keepAlive } from "./socket-support.ts";
+
+/** `/logs/out`: lines as they are stored, none from before. */
+export async function streamLogs(deps: AppDeps, socket: WebSocket, request: FastifyRequest): Promise<void> {
+  const reader = new FrameReader(socket);
+  keepAlive(socket);
+  if (!(await authenticate({ socket, reader }, request, deps.credentials))) {
+    return;
+  }
+  const asked = await readFilter({ socket, reader }, LogFilter);
+  if (asked === undefined) {
+    return;
+  }
+  const unsubscribe = deps.bus.subscribeToLogs((logs) => {
+    for (const log of logs) {
+      if (matchesLogFilter(log, asked.filter)) {
+        sendLive(socket, JSON.stringify({ type: "log", log }));
+      }
+    }
+  });
+  whenClosed(socket, unsubscribe);
+}
