@@ -6,7 +6,18 @@ const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 // Stripped and compiled sources are kept: a command starts in half the time. Not being able to write them is no matter.
 enableCompileCache(join(import.meta.dirname, "../../node_modules/.cache/flowyard-compile"));
 
+/** The one answer that needs nothing else loaded, and that scripts ask for most. */
+async function printVersion(): Promise<void> {
+  const { FLOWYARD_VERSION } = await import("../client/version.ts");
+  const { createOutput } = await import("./output.ts");
+  createOutput({ stdout: process.stdout, stderr: process.stderr, colors: false }).line(FLOWYARD_VERSION);
+}
+
 async function main(): Promise<void> {
+  if (process.argv.length === 3 && ["--version", "-V"].includes(process.argv[2] ?? "")) {
+    await printVersion();
+    return;
+  }
   const { readEnvironment } = await import("./config.ts");
   const { runCli } = await import("./run-cli.ts");
   const stop = new AbortController();

@@ -80,7 +80,7 @@ function createProgram(output: Output): Command {
     .configureOutput({
       writeOut: (text) => output.line(text.trimEnd()),
       writeErr: (text) => output.say(text.trimEnd()),
-      outputError: (text) => output.error(text.trimEnd().replace(/^error:/, "Error:")),
+      outputError: (text) => output.error(text.trimEnd().replace(/^error:( command-argument)?/, "Error:")),
     })
     .addHelpText(
       "after",

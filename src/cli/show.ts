@@ -11,20 +11,23 @@ const UNITS: [string, number][] = [
   ["second", 1],
 ];
 
-/** `in 5 minutes`, `2 days ago`, `now`. */
+/** `in 1 hour 30 minutes`, `2 days ago`, `now`: at most two units. */
 export function showRelativeTime(timestamp: string | null | undefined, now: Date): string {
   if (timestamp === null || timestamp === undefined) {
     return "";
   }
   const seconds = Math.round((Date.parse(timestamp) - now.getTime()) / SECOND_MS);
-  const size = Math.abs(seconds);
-  const unit = UNITS.find(([, length]) => size >= length);
-  if (unit === undefined) {
-    return "now";
+  let left = Math.abs(seconds);
+  const parts: string[] = [];
+  for (const [unit, length] of UNITS) {
+    const count = Math.floor(left / length);
+    left -= count * length;
+    if (count > 0) {
+      parts.push(`${count} ${unit}${count === 1 ? "" : "s"}`);
+    }
   }
-  const count = Math.floor(size / unit[1]);
-  const text = `${count} ${unit[0]}${count === 1 ? "" : "s"}`;
-  return seconds > 0 ? `in ${text}` : `${text} ago`;
+  const text = parts.slice(0, seconds > 0 ? 2 : 1).join(" ");
+  return text === "" ? "now" : seconds > 0 ? `in ${text}` : `${text} ago`;
 }
 
 /** Local time to the second, with the zone's offset. */
@@ -72,7 +75,9 @@ export function showSchedule({ schedule }: Pick<DeploymentSchedule, "schedule">)
   if ("cron" in schedule) {
     return `cron ${schedule.cron}${zone}`;
   }
-  return "interval" in schedule ? `every ${schedule.interval} s${zone}` : `rrule ${schedule.rrule}${zone}`;
+  return "interval" in schedule
+    ? `every ${schedule.interval} s${zone}`
+    : `rrule ${schedule.rrule.replaceAll("\n", " ")}${zone}`;
 }
 
 /** Runs that a pool or queue would hand out, in that order. */

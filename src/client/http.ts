@@ -62,6 +62,10 @@ function findErrorCode(thrown: unknown): string | undefined {
   return undefined;
 }
 
+function deepestCause(thrown: unknown): unknown {
+  return thrown instanceof Error && thrown.cause instanceof Error ? deepestCause(thrown.cause) : thrown;
+}
+
 function describeTransportError(apiUrl: string, thrown: unknown): string {
   const code = findErrorCode(thrown);
   switch (code) {
@@ -73,7 +77,7 @@ function describeTransportError(apiUrl: string, thrown: unknown): string {
     default:
       return thrown instanceof Error && thrown.name === "TimeoutError"
         ? `${apiUrl} did not answer within ${REQUEST_TIMEOUT_MS / 1000} s`
-        : `talking to ${apiUrl} failed: ${code ?? errorMessage(thrown)}`;
+        : `talking to ${apiUrl} failed: ${code ?? errorMessage(deepestCause(thrown))}`;
   }
 }
 

@@ -51,14 +51,16 @@ function addCreateCommand(group: Command, context: CliContext): void {
     const schedule = buildSchedule(CreateOptions.parse(raw));
     const client = await context.connect();
     const { deployment, fullName } = await getDeployment(client, name);
-    if (raw.replace === true && deployment.schedules.length > 0) {
-      await confirmLoss(context, raw, `Replace the ${countSchedules(deployment.schedules)} of "${fullName}"?`);
-      await deleteSchedules(client, deployment.id, deployment.schedules);
+    const replaced = raw.replace === true ? deployment.schedules : [];
+    if (replaced.length > 0) {
+      await confirmLoss(context, raw, `Replace the ${countSchedules(replaced)} of "${fullName}"?`);
     }
     const [created] = await client.deployments.createSchedules(deployment.id, [schedule]);
     if (created === undefined) {
       throw new UserError("PLANE_ANSWER_INVALID", "The control plane answered with no schedule.");
     }
+    // Last, so that a refused schedule leaves the old ones.
+    await deleteSchedules(client, deployment.id, replaced);
     context.output.success(`Created schedule ${created.id} for "${fullName}": ${showSchedule(created)}.`);
   });
 }
