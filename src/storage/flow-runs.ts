@@ -10,27 +10,6 @@ import type { Database } from "./database-types.ts";
 import { type CrossFilters, crossMatchFlowRuns } from "./filters.ts";
 import { flowRunFromRow, selectFlowRuns, stateFromRow, stateToRow } from "./flow-run-rows.ts";
 
-/** What writing a state changes on the run itself; computed by the bookkeeping of `orchestration`. */
-export interface FlowRunStateChanges {
-  run_count: number;
-  expected_start_time: string | null;
-  next_scheduled_start_time: string | null;
-  start_time: string | null;
-  end_time: string | null;
-  total_run_time: number;
-  empirical_policy?: FlowRun["empirical_policy"];
-  /** A rescheduled attempt starts without the infrastructure of the one before. */
-  infrastructure_pid?: string | null;
-}
-
-/** A run and the names around it, as its events tell them. */
-export interface FlowRunInContext {
-  flowRun: FlowRun;
-  flow_name: string;
-  deployment_name: string | null;
-  work_pool_type: string | null;
-}
-
 export type FlowRunChanges = Partial<
   Pick<
     FlowRun,
@@ -80,23 +59,6 @@ export class FlowRunStore {
       throw new UserError("NOT_FOUND", "Flow run not found");
     }
     return flowRun;
-  }
-
-  async findInContext(id: string): Promise<FlowRunInContext | undefined> {
-    const row = await selectFlowRuns(this.#db)
-      .innerJoin("flows as f", "f.id", "r.flow_id")
-      .leftJoin("deployments as d", "d.id", "r.deployment_id")
-      .select(["f.name as flow_name", "d.name as deployment_name", "p.type as work_pool_type"])
-      .where("r.id", "=", id)
-      .executeTakeFirst();
-    return (
-      row && {
-        flowRun: flowRunFromRow(row, this.#clock.now()),
-        flow_name: row.flow_name,
-        deployment_name: row.deployment_name,
-        work_pool_type: row.work_pool_type,
-      }
-    );
   }
 
   async findByIdempotencyKey(flowId: string, key: string): Promise<FlowRun | undefined> {
@@ -170,30 +132,6 @@ export class FlowRunStore {
     }
   }
 
-  /** Writes a new current state and what follows from it, keeping the history. */
-  async saveState(id: string, state: State, changes: FlowRunStateChanges): Promise<void> {
-    await this.#insertState(id, state);
-    await this.#db
-      .updateTable("flow_runs")
-      .set({
-        updated: state.timestamp,
-        state_id: state.id,
-        state_type: state.type,
-        state_name: state.name,
-        state_timestamp: state.timestamp,
-        run_count: changes.run_count,
-        expected_start_time: changes.expected_start_time,
-        next_scheduled_start_time: changes.next_scheduled_start_time,
-        start_time: changes.start_time,
-        end_time: changes.end_time,
-        total_run_time: changes.total_run_time,
-        ...(changes.empirical_policy && { empirical_policy: toJson(changes.empirical_policy) }),
-        ...(changes.infrastructure_pid !== undefined && { infrastructure_pid: changes.infrastructure_pid }),
-      })
-      .where("id", "=", id)
-      .execute();
-  }
-
   async #insertState(flowRunId: string, state: State): Promise<void> {
     await this.#db
       .insertInto("flow_run_states")
@@ -240,18 +178,17 @@ export class FlowRunStore {
     return result.numDeletedRows > 0n;
   }
 
-  /** Removes a deployment's waiting runs; with `autoOnly` only those that a schedule made and that never started. */
-  async removeScheduled(deploymentId: string, options: { autoOnly: boolean }): Promise<void> {
+  /** Removes a deployment's runs that wait and never ran: all, those that a schedule made, of these the future ones. */
+  async removeScheduled(deploymentId: string, which: { autoOnly: boolean; futureOnly: boolean }): Promise<void> {
     await this.#db
       .deleteFrom("flow_runs")
       .where("deployment_id", "=", deploymentId)
       .where("state_type", "=", "SCHEDULED")
-      .$if(options.autoOnly, (query) =>
-        query
-          .where("auto_scheduled", "=", 1)
-          .where("run_count", "=", 0)
-          .where("state_name", "!=", "AwaitingConcurrencySlot")
-          .where("next_scheduled_start_time", ">", timestampFromDate(this.#clock.now())),
+      .where("run_count", "=", 0)
+      .where("state_name", "!=", "AwaitingConcurrencySlot")
+      .$if(which.autoOnly, (query) => query.where("auto_scheduled", "=", 1))
+      .$if(which.futureOnly, (query) =>
+        query.where("next_scheduled_start_time", ">", timestampFromDate(this.#clock.now())),
       )
       .execute();
   }

@@ -1,0 +1,33 @@
+import { v7 as uuidv7 } from "uuid";
+import type { CreateLog } from "../prefect-api/logs.ts";
+import { timestampFromDate } from "../prefect-api/timestamp.ts";
+import { logFromRow } from "../storage/logs.ts";
+import type { Store } from "../storage/store.ts";
+import type { LiveBus } from "./live-bus.ts";
+
+/** Stores a batch of log lines, and shows them to whoever follows them once they are on disk. */
+export async function recordLogs(
+  deps: { store: Pick<Store, "transaction">; bus: LiveBus },
+  lines: readonly CreateLog[],
+  now: Date,
+): Promise<void> {
+  if (lines.length === 0) {
+    return;
+  }
+  const created = timestampFromDate(now);
+  const logs = lines.map((line) => ({
+    // Version 7: lines of one instant keep the order of their arrival.
+    id: uuidv7(),
+    created,
+    name: line.name,
+    level: line.level,
+    message: line.message,
+    timestamp: line.timestamp,
+    flow_run_id: line.flow_run_id ?? null,
+    task_run_id: line.task_run_id ?? null,
+  }));
+  await deps.store.transaction(async (tx) => {
+    await tx.logs.insert(logs);
+    tx.afterCommit(() => deps.bus.publishLogs(logs.map(logFromRow)));
+  });
+}

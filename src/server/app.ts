@@ -1,0 +1,81 @@
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type RawReplyDefaultExpression,
+  type RawRequestDefaultExpression,
+  type RawServerDefault,
+} from "fastify";
+import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
+import type { LiveBus } from "../orchestration/live-bus.ts";
+import type { Clock } from "../shared/clock.ts";
+import { errorMessage } from "../shared/errors.ts";
+import type { Store } from "../storage/store.ts";
+import { checkApiVersion } from "./api-version.ts";
+import { buildAuthHook, type Credentials } from "./auth.ts";
+import { answerError, MAX_BODY_BYTES, UnreadableBody } from "./errors.ts";
+import { registerRoutes } from "./routes.ts";
+import { registerSocketSupport } from "./sockets/socket-support.ts";
+
+export interface AppDeps {
+  store: Store;
+  clock: Clock;
+  bus: LiveBus;
+  /** Null: anyone who can connect may do everything. */
+  credentials: Credentials | null;
+  logLevel: "debug" | "info" | "warn" | "error" | "silent";
+}
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+/** Names of flows and pools travel in paths; Prefect puts no limit on them, the database of most users does. */
+const MAX_PATH_PART_CHARACTERS = 2000;
+
+/** The plane's HTTP side over an open store. The caller listens, or injects, and closes. */
+export async function buildApp(deps: AppDeps): Promise<App> {
+  const app = Fastify({
+    logger: deps.logLevel === "silent" ? false : { level: deps.logLevel },
+    disableRequestLogging: true,
+    bodyLimit: MAX_BODY_BYTES,
+    forceCloseConnections: "idle",
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PART_CHARACTERS },
+  }).withTypeProvider<ZodTypeProvider>();
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler(answerError);
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ detail: "Not Found", code: "NOT_FOUND" }));
+  readEveryBodyAsJson(app);
+  await registerSocketSupport(app);
+  if (deps.credentials !== null) {
+    app.addHook("onRequest", buildAuthHook(deps.credentials));
+  }
+  app.addHook("onRequest", checkApiVersion);
+  // Prefect's bodies are optional wherever every key is.
+  app.addHook("preValidation", (request, _reply, done) => {
+    request.body ??= {};
+    done();
+  });
+  await app.register((api) => registerRoutes(api.withTypeProvider<ZodTypeProvider>(), deps), { prefix: "/api" });
+  return app;
+}
+
+/** JSON whatever the content type says, or when it says nothing. */
+function readEveryBodyAsJson(app: App): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => {
+    if (body === "") {
+      done(null, undefined);
+      return;
+    }
+    try {
+      done(null, JSON.parse(String(body)));
+    } catch (error) {
+      done(new UnreadableBody(errorMessage(error)));
+    }
+  });
+}

@@ -1,0 +1,123 @@
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { errorMessage, UserError } from "../shared/errors.ts";
+
+const secrets = z.registry<{ secret: true }>();
+
+const MAX_PORT = 65_535;
+
+/** What the plane reads from its environment. A flag of the command wins over its variable. */
+export const ServerConfig = z.object({
+  FLOWYARD_HOST: z.string().min(1).default("127.0.0.1"),
+  FLOWYARD_PORT: z.coerce.number().int().min(0).max(MAX_PORT).default(4200),
+  FLOWYARD_HOME: z.string().min(1).default(join(homedir(), ".flowyard")),
+  FLOWYARD_DATABASE_URL: z.string().min(1).optional(),
+  FLOWYARD_AUTH_STRING: z.string().min(1).optional().register(secrets, { secret: true }),
+  FLOWYARD_AUTH_STRING_FILE: z.string().min(1).optional(),
+  FLOWYARD_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
+});
+export type ServerConfig = z.infer<typeof ServerConfig>;
+
+export interface ServerFlags {
+  host?: string | undefined;
+  port?: number | undefined;
+  /** A file, or a URL that starts with `sqlite:`. */
+  database?: string | undefined;
+}
+
+/** What the plane runs with. */
+export interface ServerSettings {
+  host: string;
+  port: number;
+  databaseFile: string;
+  authString: string | null;
+  logLevel: ServerConfig["FLOWYARD_LOG_LEVEL"];
+}
+
+/** Throws UserError CONFIG_INVALID with all problems at once, CREDENTIALS_REQUIRED for an open address without any. */
+export function parseServerSettings(env: NodeJS.ProcessEnv, flags: ServerFlags): ServerSettings {
+  const parsed = ServerConfig.safeParse(withoutEmpty(env));
+  if (!parsed.success) {
+    throw new UserError("CONFIG_INVALID", parsed.error.issues.map((issue) => describeProblem(issue, env)).join("\n"), {
+      hint: "docs/configuration.md lists every variable.",
+    });
+  }
+  const config = parsed.data;
+  const settings = {
+    host: flags.host ?? config.FLOWYARD_HOST,
+    port: flags.port ?? config.FLOWYARD_PORT,
+    databaseFile: parseDatabase(flags.database ?? config.FLOWYARD_DATABASE_URL, config.FLOWYARD_HOME),
+    authString: readAuthString(config),
+    logLevel: config.FLOWYARD_LOG_LEVEL,
+  };
+  if (settings.authString === null && !isLoopback(settings.host)) {
+    throw new UserError(
+      "CREDENTIALS_REQUIRED",
+      `The plane would be open to everyone who can reach ${settings.host}: it only listens there with credentials.`,
+      { hint: "Set FLOWYARD_AUTH_STRING to user:password, or leave the host at 127.0.0.1." },
+    );
+  }
+  return settings;
+}
+
+/** An empty variable is one that is not set, as in a compose file that passes on what may be missing. */
+function withoutEmpty(env: NodeJS.ProcessEnv): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+}
+
+function describeProblem(issue: z.core.$ZodIssue, env: NodeJS.ProcessEnv): string {
+  const name = String(issue.path[0]);
+  const field = Object.entries(ServerConfig.shape).find(([key]) => key === name)?.[1];
+  const read = field !== undefined && secrets.has(field) ? "" : ` is "${env[name] ?? ""}"`;
+  return `${name}${read}: ${issue.message}`;
+}
+
+function parseDatabase(database: string | undefined, home: string): string {
+  if (database === undefined) {
+    return join(home, "flowyard.db");
+  }
+  const scheme = /^([a-z][a-z0-9+]+):/i.exec(database)?.[1]?.toLowerCase();
+  if (scheme === undefined) {
+    return database;
+  }
+  if (scheme !== "sqlite") {
+    throw new UserError("CONFIG_INVALID", `FLOWYARD_DATABASE_URL starts with "${scheme}:", which is not supported.`, {
+      hint: "Give a file, or sqlite:FILE.",
+    });
+  }
+  // sqlite:FILE, and the three slashes of SQLAlchemy's URLs: sqlite:///relative, sqlite:////absolute.
+  return database.replace(/^sqlite:(\/\/\/)?/i, "");
+}
+
+function readAuthString(config: ServerConfig): string | null {
+  const { FLOWYARD_AUTH_STRING: text, FLOWYARD_AUTH_STRING_FILE: file } = config;
+  if (text !== undefined && file !== undefined) {
+    throw new UserError("CONFIG_INVALID", "FLOWYARD_AUTH_STRING and FLOWYARD_AUTH_STRING_FILE are both set: set one.");
+  }
+  if (file === undefined) {
+    return text ?? null;
+  }
+  const read = readSecret(file);
+  if (read === "") {
+    throw new UserError("CONFIG_INVALID", `FLOWYARD_AUTH_STRING_FILE names ${file}, which is empty.`);
+  }
+  return read;
+}
+
+function readSecret(file: string): string {
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (error) {
+    throw new UserError(
+      "CONFIG_INVALID",
+      `FLOWYARD_AUTH_STRING_FILE names ${file}, which cannot be read: ${errorMessage(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}

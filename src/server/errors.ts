@@ -1,0 +1,115 @@
+import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
+import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
+import { ERROR_CODES, type ErrorCode } from "../shared/error-codes.ts";
+import { TransientError, UserError } from "../shared/errors.ts";
+import { classifyStorageError } from "../storage/sqlite.ts";
+
+/** What a body may be at most. Prefect's clients send logs in batches of up to 4 MB, and nothing larger. */
+export const MAX_BODY_BYTES = 8 * 1024 * 1024;
+/** A rejected body is repeated in the answer, as Prefect does, unless it is longer than this. */
+const MAX_ECHO_CHARACTERS = 10_000;
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Prefect's model layer answers for this route: its 404 says `exception_message` where routes say `detail`. */
+    modelErrors?: boolean;
+  }
+}
+
+/** The body is no JSON. The message is the reader's. */
+export class UnreadableBody extends Error {
+  override readonly name = "UnreadableBody";
+}
+
+/** Every error of a route ends here, as an answer that Prefect's clients read (surface §1.4), with our code beside. */
+export function answerError(error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (error instanceof UserError) {
+    return sendUserError(error.code, error.message, request, reply);
+  }
+  if (error instanceof TransientError || classifyStorageError(error) === "busy") {
+    request.log.warn({ err: error }, "database is busy");
+    return reply.code(503).send({ exception_message: "Service Unavailable", code: "SERVICE_UNAVAILABLE" });
+  }
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    return sendInvalid(error.validationContext ?? "body", error.validation, request, reply);
+  }
+  if (error instanceof UnreadableBody) {
+    return reply.code(422).send({
+      exception_message: "Invalid request received.",
+      exception_detail: [{ loc: ["body"], msg: `JSON decode error: ${error.message}`, type: "json_invalid" }],
+      request_body: null,
+      code: "INVALID_REQUEST",
+    });
+  }
+  return sendOther(error, request, reply);
+}
+
+function sendUserError(code: ErrorCode, message: string, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const key = request.routeOptions.config.modelErrors === true ? "exception_message" : "detail";
+  return reply.code(ERROR_CODES[code].status).send({ [key]: message, code });
+}
+
+interface ZodProblem {
+  instancePath: string;
+  message?: string;
+  keyword: string;
+}
+
+function sendInvalid(
+  context: string,
+  problems: readonly ZodProblem[],
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  if (context === "params") {
+    // Prefect's routes only match well-formed ids.
+    return reply.code(404).send({ detail: "Not Found", code: "NOT_FOUND" });
+  }
+  const place = context === "querystring" ? "query" : context;
+  return reply.code(422).send({
+    exception_message: "Invalid request received.",
+    exception_detail: problems.map((problem) => ({
+      loc: [place, ...problem.instancePath.split("/").filter(Boolean).map(readPathPart)],
+      msg: problem.message ?? "Invalid value",
+      type: problem.keyword,
+    })),
+    request_body: echo(request.body),
+    code: "INVALID_REQUEST",
+  });
+}
+
+/** List positions are numbers in Prefect's `loc`. */
+function readPathPart(part: string): string | number {
+  return /^\d+$/.test(part) ? Number(part) : part;
+}
+
+function echo(body: unknown): unknown {
+  const length = JSON.stringify(body ?? null).length;
+  return length <= MAX_ECHO_CHARACTERS ? (body ?? null) : `<${length} characters, not repeated>`;
+}
+
+function sendOther(error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const status = "statusCode" in error && typeof error.statusCode === "number" ? error.statusCode : 500;
+  if (status === 413) {
+    return reply.code(413).send({
+      detail: `The request body is larger than the limit of ${MAX_BODY_BYTES} bytes (8 MiB).`,
+      code: "BODY_TOO_LARGE",
+    });
+  }
+  switch (classifyStorageError(error)) {
+    case "unique":
+    case "foreign-key":
+    case "constraint":
+      request.log.info({ err: error }, "data conflict");
+      return reply.code(409).send({
+        detail: "Data integrity conflict. This usually means a unique or foreign key constraint was violated.",
+        code: "DATA_CONFLICT",
+      });
+    default:
+  }
+  if (status >= 400 && status < 500) {
+    return reply.code(status).send({ detail: error.message, code: "INVALID_REQUEST" });
+  }
+  request.log.error({ err: error, method: request.method, route: request.routeOptions.url }, "unexpected error");
+  return reply.code(500).send({ exception_message: "Internal Server Error", request_id: request.id });
+}

@@ -1,0 +1,44 @@
+import { SchemaCache } from "../orchestration/json-schema.ts";
+import type { App, AppDeps } from "./app.ts";
+import { registerAdmin } from "./routes/admin.ts";
+import { registerAutomations } from "./routes/automations.ts";
+import { registerCollections } from "./routes/collections.ts";
+import { registerDeploymentSchedules } from "./routes/deployment-schedules.ts";
+import { registerDeployments } from "./routes/deployments.ts";
+import { registerEvents } from "./routes/events.ts";
+import { registerFlowRunStates } from "./routes/flow-run-states.ts";
+import { registerFlowRuns } from "./routes/flow-runs.ts";
+import { registerFlows } from "./routes/flows.ts";
+import { registerLogs } from "./routes/logs.ts";
+import { registerPoolQueues } from "./routes/pool-queues.ts";
+import { registerTaskRuns } from "./routes/task-runs.ts";
+import { registerVariables } from "./routes/variables.ts";
+import { registerWorkPools } from "./routes/work-pools.ts";
+import { registerWorkers } from "./routes/workers.ts";
+import { registerSockets } from "./sockets/register-sockets.ts";
+
+export interface RouteDeps extends AppDeps {
+  /** Compiled once per version of a deployment or pool, for all routes together. */
+  schemas: SchemaCache;
+}
+
+/** Every route of the wire, one file per resource. */
+export async function registerRoutes(api: App, appDeps: AppDeps): Promise<void> {
+  const deps: RouteDeps = { ...appDeps, schemas: new SchemaCache() };
+  registerAdmin(api, deps);
+  registerCollections(api);
+  registerFlows(api, deps);
+  registerDeployments(api, deps);
+  registerDeploymentSchedules(api, deps);
+  registerFlowRuns(api, deps);
+  registerFlowRunStates(api, deps);
+  registerWorkPools(api, deps);
+  registerPoolQueues(api, deps);
+  registerWorkers(api, deps);
+  registerLogs(api, deps);
+  registerEvents(api, deps);
+  registerTaskRuns(api, deps);
+  registerAutomations(api, deps);
+  registerVariables(api, deps);
+  registerSockets(api, deps);
+}

@@ -1,0 +1,72 @@
+import { LiveBus } from "../orchestration/live-bus.ts";
+import { systemClock } from "../shared/clock.ts";
+import { UserError } from "../shared/errors.ts";
+import { openStore } from "../storage/open-store.ts";
+import type { Store } from "../storage/store.ts";
+import { type App, buildApp } from "./app.ts";
+import { Credentials } from "./auth.ts";
+import type { ServerSettings } from "./config.ts";
+
+/** How long requests that are under way may take once the plane is asked to stop. */
+const STOP_MS = 700;
+
+export interface RunningServer {
+  /** Ends in `/api`: what `PREFECT_API_URL` is set to. */
+  apiUrl: string;
+  /** Takes no more requests, ends those under way, and closes the database. Safe to repeat. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Opens the database and listens. Throws UserError DATABASE_IN_USE, DATABASE_UNUSABLE, ADDRESS_IN_USE;
+ * nothing is left open then.
+ */
+export async function startServer(settings: ServerSettings): Promise<RunningServer> {
+  const store = await openStore({ file: settings.databaseFile, clock: systemClock });
+  try {
+    const app = await buildApp({
+      store,
+      clock: systemClock,
+      bus: new LiveBus(),
+      credentials: settings.authString === null ? null : new Credentials(settings.authString),
+      logLevel: settings.logLevel,
+    });
+    const apiUrl = `${await listen(app, settings)}/api`;
+    app.log.info({ api_url: apiUrl, database: settings.databaseFile, auth: settings.authString !== null }, "ready");
+    let stopping: Promise<void> | undefined;
+    return {
+      apiUrl,
+      stop: () => {
+        stopping ??= stop(app, store);
+        return stopping;
+      },
+    };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function listen(app: App, { host, port }: ServerSettings): Promise<string> {
+  try {
+    return await app.listen({ host, port, listenTextResolver: () => "listening" });
+  } catch (error) {
+    if (error instanceof Error && "code" in error && (error.code === "EADDRINUSE" || error.code === "EACCES")) {
+      throw new UserError("ADDRESS_IN_USE", `The plane cannot listen on ${host}:${port}: ${error.message}`, {
+        hint: "Another plane may be running there. Choose another port with --port.",
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+async function stop(app: App, store: Store): Promise<void> {
+  const cutOff = setTimeout(() => app.server.closeAllConnections(), STOP_MS);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cutOff);
+    await store.close();
+  }
+}
