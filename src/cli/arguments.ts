@@ -36,14 +36,18 @@ export function extractGlobalOptions(argv: string[]): GlobalOptions {
   return found;
 }
 
-/** `Work_Pools` and `work-pool` are one name: Prefect ignores `-`, `_` and case, and has plural aliases for its nouns. */
 function normalizeName(name: string): string {
   return name.toLowerCase().replace(/[-_]/g, "");
 }
 
+/** `Work_Pool` and `work-pool` are one name: Prefect ignores `-`, `_` and case. */
 export function findByName<T extends { name: string }>(entries: T[], word: string): T | undefined {
-  const wanted = normalizeName(word);
-  return entries.find(({ name }) => [normalizeName(name), `${normalizeName(name)}s`].includes(wanted));
+  return entries.find(({ name }) => normalizeName(name) === normalizeName(word));
+}
+
+/** Prefect's nouns have plural aliases, too. */
+export function findNoun<T extends { name: string }>(entries: T[], word: string): T | undefined {
+  return findByName(entries, word) ?? findByName(entries, word.replace(/s$/i, ""));
 }
 
 export function buildUnknownCommand(word: string, path: string, known: string[]): UserError {
@@ -64,7 +68,7 @@ export function resolveCommandNames(program: Command, words: string[]): string[]
       break;
     }
     const known = command.commands.map((subcommand) => ({ name: subcommand.name(), subcommand }));
-    const match = findByName(known, word);
+    const match = index === 0 ? findNoun(known, word) : findByName(known, word);
     if (match === undefined) {
       const names = known.map(({ name }) => name);
       throw buildUnknownCommand(word, path, names);

@@ -111,9 +111,10 @@ function layOutTable<Row>(rows: Row[], columns: Column<Row>[], width: number, pa
   const body = rows.map((row, rowIndex) =>
     columns
       .map((column, index) => {
-        const text = cut(cells[rowIndex]?.[index] ?? "", widths[index] ?? 0).padEnd(widths[index] ?? 0);
+        const columnWidth = widths[index] ?? 0;
+        const text = cut(cells[rowIndex]?.[index] ?? "", columnWidth);
         const style = column.style?.(row);
-        return style === undefined ? text : paint(style, text);
+        return (style === undefined ? text : paint(style, text)) + " ".repeat(columnWidth - text.length);
       })
       .join(COLUMN_GAP)
       .trimEnd(),

@@ -4,7 +4,7 @@ import { UserError } from "../shared/errors.ts";
 import {
   buildUnknownCommand,
   extractGlobalOptions,
-  findByName,
+  findNoun,
   type GlobalOptions,
   resolveCommandNames,
 } from "./arguments.ts";
@@ -55,7 +55,7 @@ async function runCommand(world: CliWorld, output: Output): Promise<number> {
     await program.parseAsync(words, { from: "user" });
     return 0;
   }
-  const entry = findByName(COMMANDS, first);
+  const entry = findNoun(COMMANDS, first);
   if (entry === undefined) {
     const names = COMMANDS.map(({ name }) => name);
     throw buildUnknownCommand(first, program.name(), names);
