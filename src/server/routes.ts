@@ -2,6 +2,9 @@ import { SchemaCache } from "../orchestration/json-schema.ts";
 import type { App, AppDeps } from "./app.ts";
 import { registerAdmin } from "./routes/admin.ts";
 import { registerAutomations } from "./routes/automations.ts";
+import { registerBlockDocuments } from "./routes/block-documents.ts";
+import { registerBlockSchemas } from "./routes/block-schemas.ts";
+import { registerBlockTypes } from "./routes/block-types.ts";
 import { registerCollections } from "./routes/collections.ts";
 import { registerDeploymentSchedules } from "./routes/deployment-schedules.ts";
 import { registerDeployments } from "./routes/deployments.ts";
@@ -40,5 +43,8 @@ export async function registerRoutes(api: App, appDeps: AppDeps): Promise<void> 
   registerTaskRuns(api, deps);
   registerAutomations(api, deps);
   registerVariables(api, deps);
+  registerBlockDocuments(api, deps);
+  registerBlockSchemas(api, deps);
+  registerBlockTypes(api, deps);
   registerSockets(api, deps);
 }

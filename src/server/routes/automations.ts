@@ -1,0 +1,102 @@
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import { listRelatedResources } from "../../orchestration/automation-resources.ts";
+import type { Automation } from "../../prefect-api/automations.ts";
+import { CreateAutomation } from "../../prefect-api/automations.ts";
+import { AutomationFilter, FilterAutomations } from "../../prefect-api/filters.ts";
+import { MAX_PAGE_SIZE, Uuid } from "../../prefect-api/primitives.ts";
+import { timestampFromDate } from "../../prefect-api/timestamp.ts";
+import { UserError } from "../../shared/errors.ts";
+import type { Tx } from "../../storage/store.ts";
+import type { App, AppDeps } from "../app.ts";
+import { checkLimit } from "../paging.ts";
+
+const ById = z.object({ id: Uuid });
+const ByResource = z.object({ resourceId: z.string() });
+const UpdateAutomation = CreateAutomation.omit({ owner_resource: true });
+const PatchAutomation = z.strictObject({ enabled: z.boolean().default(true) });
+const CountAutomations = z.object({ automations: AutomationFilter });
+
+function required<T>(found: T | undefined | false): T {
+  if (found === undefined || found === false) {
+    throw new UserError("NOT_FOUND", "Automation not found");
+  }
+  return found;
+}
+
+async function put(tx: Tx, automation: Automation, owner: string | null): Promise<void> {
+  const related = listRelatedResources(automation);
+  await tx.automations.put(automation, {
+    owner_resource: owner,
+    relatedResourceIds: owner === null ? related : [...related, owner],
+  });
+}
+
+/** Stored and answered as they were sent; their triggers are not evaluated. */
+export function registerAutomations(api: App, { store, clock }: AppDeps): void {
+  const config = { modelErrors: true };
+
+  api.post("/automations", { schema: { body: CreateAutomation } }, async (request, reply) => {
+    const now = timestampFromDate(clock.now());
+    const { owner_resource: owner, ...sent } = request.body;
+    const automation: Automation = {
+      id: randomUUID(),
+      created: now,
+      updated: now,
+      ...sent,
+      account: null,
+      workspace: null,
+    };
+    await store.transaction((tx) => put(tx, automation, owner ?? null));
+    return reply.code(201).send(automation);
+  });
+
+  api.get("/automations/:id", { schema: { params: ById }, config }, async ({ params }) =>
+    required(await store.automations.find(params.id)),
+  );
+
+  api.put(
+    "/automations/:id",
+    { schema: { params: ById, body: UpdateAutomation }, config },
+    async ({ params, body }, reply) => {
+      await store.transaction(async (tx) => {
+        const stored = required(await tx.automations.find(params.id));
+        const owner = await tx.automations.findOwner(params.id);
+        await put(tx, { ...stored, ...body, updated: timestampFromDate(clock.now()) }, owner);
+      });
+      return reply.code(204).send();
+    },
+  );
+
+  api.patch(
+    "/automations/:id",
+    { schema: { params: ById, body: PatchAutomation }, config },
+    async ({ params, body }, reply) => {
+      const updated = timestampFromDate(clock.now());
+      required(await store.transaction((tx) => tx.automations.setEnabled(params.id, body.enabled, updated)));
+      return reply.code(204).send();
+    },
+  );
+
+  api.delete("/automations/:id", { schema: { params: ById }, config }, async ({ params }, reply) => {
+    required(await store.transaction((tx) => tx.automations.remove(params.id)));
+    return reply.code(204).send();
+  });
+
+  api.post("/automations/filter", { schema: { body: FilterAutomations } }, ({ body }) =>
+    store.automations.list(body.automations, { sort: body.sort, limit: checkLimit(body.limit), offset: body.offset }),
+  );
+
+  api.post("/automations/count", { schema: { body: CountAutomations } }, ({ body }) =>
+    store.automations.count(body.automations),
+  );
+
+  api.get("/automations/related-to/:resourceId", { schema: { params: ByResource } }, ({ params }) =>
+    store.automations.listRelatedTo(params.resourceId, MAX_PAGE_SIZE),
+  );
+
+  api.delete("/automations/owned-by/:resourceId", { schema: { params: ByResource } }, async ({ params }, reply) => {
+    await store.transaction((tx) => tx.automations.removeOwnedBy(params.resourceId));
+    return reply.code(202).send(null);
+  });
+}

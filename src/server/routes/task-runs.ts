@@ -1,0 +1,59 @@
+import { z } from "zod";
+import { createTaskRun } from "../../orchestration/create-task-run.ts";
+import { setTaskRunState } from "../../orchestration/set-task-run-state.ts";
+import { FilterTaskRuns } from "../../prefect-api/filters.ts";
+import { Uuid } from "../../prefect-api/primitives.ts";
+import { SetState } from "../../prefect-api/states.ts";
+import { CreateTaskRun } from "../../prefect-api/task-runs.ts";
+import { timestampFromDate } from "../../prefect-api/timestamp.ts";
+import { UserError } from "../../shared/errors.ts";
+import type { App, AppDeps } from "../app.ts";
+import { checkLimit } from "../paging.ts";
+
+const ById = z.object({ id: Uuid });
+const UpdateTaskRun = z.strictObject({ name: z.string().nullish() });
+const CountTaskRuns = FilterTaskRuns.omit({ sort: true, limit: true, offset: true });
+
+export function registerTaskRuns(api: App, { store, clock }: AppDeps): void {
+  api.post("/task_runs", { schema: { body: CreateTaskRun } }, async ({ body }, reply) => {
+    const { taskRun, created } = await createTaskRun(store, body, clock.now());
+    return reply.code(created ? 201 : 200).send(taskRun);
+  });
+
+  api.get("/task_runs/:id", { schema: { params: ById } }, ({ params }) => store.taskRuns.get(params.id));
+
+  api.patch("/task_runs/:id", { schema: { params: ById, body: UpdateTaskRun } }, async ({ params, body }, reply) => {
+    const updated = timestampFromDate(clock.now());
+    const { name } = body;
+    const known = await store.transaction(async (tx) =>
+      name ? tx.taskRuns.rename(params.id, name, updated) : (await tx.taskRuns.find(params.id)) !== undefined,
+    );
+    if (!known) {
+      throw new UserError("NOT_FOUND", "Task run not found");
+    }
+    return reply.code(204).send();
+  });
+
+  api.delete("/task_runs/:id", { schema: { params: ById } }, async ({ params }, reply) => {
+    if (!(await store.transaction((tx) => tx.taskRuns.remove(params.id)))) {
+      throw new UserError("NOT_FOUND", "Task not found");
+    }
+    return reply.code(204).send();
+  });
+
+  api.post("/task_runs/filter", { schema: { body: FilterTaskRuns } }, ({ body }) =>
+    store.taskRuns.list(body, { sort: body.sort, limit: checkLimit(body.limit), offset: body.offset }),
+  );
+
+  api.post("/task_runs/count", { schema: { body: CountTaskRuns } }, ({ body }) => store.taskRuns.count(body));
+
+  api.post(
+    "/task_runs/:id/set_state",
+    { schema: { params: ById, body: SetState }, config: { modelErrors: true } },
+    async ({ params, body }, reply) => {
+      const proposal = { taskRunId: params.id, state: body.state, force: body.force };
+      const { result, written } = await setTaskRunState(store, proposal, clock.now());
+      return reply.code(written ? 201 : 200).send(result);
+    },
+  );
+}
