@@ -226,7 +226,7 @@ function listUnknownKeys(
   return Object.keys(mapping)
     .filter((key) => !known.includes(key) && !/^[.x]-?/.test(key.slice(0, 2)) && !yaml.isAnchored([...at, key]))
     .map((key) =>
-      yaml.problemAt(
+      yaml.problemAtKey(
         [...at, key],
         "warning",
         `${prefix}unknown key ${JSON.stringify(key)} is ignored.${suggestNearest(key, known)}`,
@@ -237,7 +237,12 @@ function listUnknownKeys(
 type Issues = z.ZodError["issues"];
 
 function describeIssues(yaml: YamlFile, at: Path, error: { issues: Issues }, prefix: string): Problem[] {
-  return error.issues.flatMap((issue) => {
+  // A schedule that is nested under the key "schedule" has no kind of its own: saying that too would only confuse.
+  const nested = new Set(
+    error.issues.filter((issue) => readExtraKeys(issue).includes("schedule")).map((issue) => formatPath(issue.path)),
+  );
+  const issues = error.issues.filter((issue) => readExtraKeys(issue).length > 0 || !nested.has(formatPath(issue.path)));
+  return issues.flatMap((issue) => {
     const path = issue.path.filter((step) => typeof step !== "symbol");
     const extraKeys = readExtraKeys(issue);
     const field = formatField(path);
@@ -247,6 +252,10 @@ function describeIssues(yaml: YamlFile, at: Path, error: { issues: Issues }, pre
     const message = `${prefix}${field}${field === "" ? "" : " "}${issue.message}`;
     return [yaml.problemAt([...at, ...path], "error", message, hintForNumber(yaml, [...at, ...path], issue))];
   });
+}
+
+function formatPath(path: readonly PropertyKey[]): string {
+  return path.map(String).join(".");
 }
 
 function readExtraKeys(issue: Issues[number]): string[] {
@@ -261,7 +270,7 @@ function describeExtraKey(yaml: YamlFile, at: Path, key: string, prefix: string)
     ? `${prefix}a schedule is written without the key "schedule" around it.`
     : `${prefix}unknown key ${JSON.stringify(key)}.${suggestNearest(key, SCHEDULE_KEYS)}`;
   const hint = nested ? "Write cron, interval or rrule directly." : `Allowed are ${SCHEDULE_KEYS.join(", ")}.`;
-  return yaml.problemAt([...at, key], "error", message, hint);
+  return yaml.problemAtKey([...at, key], "error", message, hint);
 }
 
 /** A version such as 1.10 is a number to YAML and loses its zero: show what to write. */
@@ -285,7 +294,8 @@ export function formatField(path: readonly (string | number)[]): string {
 export function buildProjectError(problems: readonly Problem[], headline: string): UserError {
   const errors = problems.filter((problem) => problem.severity === "error").sort(compareProblems);
   const [first] = errors;
-  const text = errors.map(describeProblem).join("\n\n");
+  // What stands at the top level or behind an anchor is wrong once, however many deployments use it.
+  const text = [...new Set(errors.map(describeProblem))].join("\n\n");
   return new UserError(first?.code ?? "PROJECT_FILE_INVALID", `${headline}\n\n${text}`, {
     ...(first?.location === undefined ? {} : { location: first.location }),
   });

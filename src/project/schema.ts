@@ -43,11 +43,8 @@ function parseWhole(value: unknown): number | undefined {
 const Limit = z.unknown().transform((value, context): number => {
   const limit = parseWhole(value);
   if (limit === undefined || limit < 1) {
-    const message = describeExpected(
-      "",
-      value,
-      "but must be a whole number of at least 1; templates are not allowed here.",
-    );
+    const template = String(value).includes("{{") ? "; a template is not allowed here." : ".";
+    const message = describeExpected("", value, `but must be a whole number of at least 1${template}`);
     context.addIssue({ code: "custom", message });
     return z.NEVER;
   }
@@ -56,11 +53,11 @@ const Limit = z.unknown().transform((value, context): number => {
 
 const STRATEGIES = ["ENQUEUE", "CANCEL_NEW"] as const;
 const Concurrency = z.object({
-  limit: Limit,
+  limit: Limit.optional(),
   collision_strategy: z.enum(STRATEGIES, {
     error: (issue) =>
       issue.input === undefined
-        ? "collision_strategy is missing; write ENQUEUE or CANCEL_NEW."
+        ? "is missing; write ENQUEUE or CANCEL_NEW."
         : describeExpected("ENQUEUE or CANCEL_NEW", issue.input),
   }),
   grace_period_seconds: z
@@ -109,7 +106,7 @@ export const ScheduleItem = z
   })
   .superRefine((item, context) => {
     const given = KINDS.filter((kind) => item[kind] !== undefined && item[kind] !== null);
-    if (given.length !== 1) {
+    if (given.length !== 1 && !("schedule" in item)) {
       const found = given.length === 0 ? "none of them is given" : `${given.join(" and ")} are given`;
       context.addIssue({ code: "custom", message: `needs exactly one of cron, interval and rrule; ${found}.` });
     }

@@ -23,12 +23,13 @@ export interface Selected {
 
 /**
  * Chooses entries by Prefect's rules: the only entry of a file is meant whatever the name (which renames it); several
- * entries need a name or `--all`; a name that nothing has makes a new deployment of the flags alone (no entries).
+ * entries need a name or `--all`; a name that nothing has makes a new deployment of the flags alone (no entries), when
+ * they say enough for one (`canCreate`).
  * Throws UserError DEPLOYMENT_NOT_SELECTED.
  */
 export function selectEntries(
   project: Pick<Project, "entries" | "file">,
-  selection: Selection,
+  selection: Selection & { canCreate: boolean },
   env: Readonly<Record<string, string | undefined>>,
 ): Selected {
   const { entries } = project;
@@ -60,7 +61,7 @@ export function selectEntries(
       { hint: `Choose with -n (${listNames(candidates)}), or take all of them with --all.` },
     );
   }
-  return selectByName(project, selection.names, candidates);
+  return selectByName(project, selection, candidates);
 }
 
 interface Candidate {
@@ -81,8 +82,8 @@ function describeCandidate(entry: ProjectEntry, env: Readonly<Record<string, str
 }
 
 function listNames(candidates: readonly Candidate[]): string {
-  const names = candidates.flatMap((candidate) => candidate.names.slice(0, 1));
-  const shown = [...new Set(names)].slice(0, 8).map((name) => JSON.stringify(name));
+  const names = [...new Set(candidates.flatMap((candidate) => candidate.names.slice(0, 1)))];
+  const shown = names.slice(0, 8).map((name) => JSON.stringify(name));
   return names.length > shown.length ? `${shown.join(", ")}, …` : shown.join(", ");
 }
 
@@ -128,7 +129,7 @@ function refuseUselessPatterns(
 
 function selectByName(
   project: Pick<Project, "file">,
-  names: readonly string[],
+  { names, canCreate }: { names: readonly string[]; canCreate: boolean },
   candidates: readonly Candidate[],
 ): Selected {
   const matched = candidates.filter((candidate) => names.some((name) => isMatch(name, candidate)));
@@ -142,9 +143,14 @@ function selectByName(
       `The following deployment(s) could not be found and will not be deployed: ${name}.${suggestNearest(name, known)}`,
   );
   if (matched.length === 0) {
-    notices.push(
-      `Could not find any deployment configurations with the given name(s) in ${project.file}: ${names.join(", ")}. It has ${listNames(candidates)}. Your flow will be deployed with a new deployment configuration.`,
-    );
+    const message = `Could not find any deployment configurations with the given name(s) in ${project.file}: ${names.join(", ")}.`;
+    if (!canCreate) {
+      const nearest = names.map((name) => suggestNearest(name, known)).find((text) => text !== "") ?? "";
+      throw new UserError("DEPLOYMENT_NOT_SELECTED", `${message}${nearest}`, {
+        hint: `It has ${listNames(candidates)}. For a new deployment name its flow too: path/to/file.py:function.`,
+      });
+    }
+    notices.push(`${message} Your flow will be deployed with a new deployment configuration.`);
     return { entries: [], names: [...names], many: false, notices };
   }
   // An entry that was found keeps its own name; only a file's sole entry is renamed.

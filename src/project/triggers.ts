@@ -174,6 +174,7 @@ export function buildAutomation(trigger: DeploymentTrigger, deploymentId: string
     name,
     description,
     enabled,
+    tags: [],
     trigger: trigger.trigger,
     actions: [
       {

@@ -27,8 +27,10 @@ export interface YamlFile {
   /** Undefined when the file cannot be read as YAML; `problems` then says why. */
   value: unknown;
   problems: Problem[];
-  /** A problem at the value of `path`, or at its key, or at the nearest thing above it that exists. */
+  /** A problem at the value of `path` (at its key when the value is a block of lines), or at the nearest thing above it. */
   problemAt(path: Path, severity: Problem["severity"], message: string, hint?: string): Problem;
+  /** A problem with the key itself. */
+  problemAtKey(path: Path, severity: Problem["severity"], message: string, hint?: string): Problem;
   /** The text of a scalar as written, quotes not included; for a hint such as `write "1.10"`. */
   writtenScalar(path: Path): string | undefined;
   /** True when the value of `path` carries an anchor: something below may use it. */
@@ -60,8 +62,13 @@ export function parseYamlFile(file: string, text: string): YamlFile {
     problems,
     problemAt(path, severity, message, hint) {
       const { key, value } = find(path);
-      const at = (value ?? key)?.range?.[0] ?? 0;
+      const isBlock = (isMap(value) || isSeq(value)) && value.flow !== true;
+      const at = (isBlock ? (key ?? value) : (value ?? key))?.range?.[0] ?? 0;
       return buildProblem(source, at, severity, message, hint);
+    },
+    problemAtKey(path, severity, message, hint) {
+      const { key, value } = find(path);
+      return buildProblem(source, (key ?? value)?.range?.[0] ?? 0, severity, message, hint);
     },
     writtenScalar(path) {
       const { value } = find(path);

@@ -39,10 +39,10 @@ const Final = z.object({
   version: OptionalText,
   version_type: z.enum(VERSION_TYPES).nullish(),
   description: OptionalText,
-  tags: z.unknown(),
+  tags: z.unknown().optional(),
   parameters: z.record(z.string(), z.unknown()).default({}),
   paused: z.boolean().nullish(),
-  concurrency_limit: z.union([z.number(), ConcurrencyOptions.extend({ limit: z.number() })]).nullish(),
+  concurrency_limit: z.union([z.number(), ConcurrencyOptions.extend({ limit: z.number().optional() })]).nullish(),
   enforce_parameter_schema: z.boolean().nullish(),
   entrypoint: z.string(),
   work_pool: z.object({
@@ -80,7 +80,7 @@ export async function buildBodies(
   const specs = options.triggerFlags.length > 0 ? options.triggerFlags : listOf(triggerSpecs);
   const triggers = readTriggers(specs, outputs, options.env, prepared, problems);
   const common = await buildCommonBody(prepared, final.data, options);
-  const pullSteps = fillPullSteps(prepared.sections.pull, outputs, options.env);
+  const pullSteps = fillPullSteps(prepared.pull, outputs, options.env);
   problems.push(
     ...checkParameters(flow.parameter_openapi_schema, common.parameters, common.enforced, report),
     ...checkJobVariables(prepared.workPool, common.job_variables, report),

@@ -2,7 +2,7 @@ import { type Engine, findEngine } from "../docker/engine.ts";
 import { readEngineSettings } from "../docker/engine-address.ts";
 import { buildProjectError, describeInvalidEntries, hasErrors, loadProject, type Project } from "../project/load.ts";
 import { hasFlags } from "../project/overlay.ts";
-import { describeLocation, describeProblem, type Problem } from "../project/problem.ts";
+import { compareProblems, describeLocation, describeProblem, type Problem } from "../project/problem.ts";
 import { type Selected, selectEntries } from "../project/select.ts";
 import type { ValueSource } from "../project/template.ts";
 import { loadTriggerFlags } from "../project/triggers.ts";
@@ -10,7 +10,7 @@ import { UserError } from "../shared/errors.ts";
 import { buildBodies, type ReadyDeployment } from "./build-bodies.ts";
 import { type Preparation, type PreparedDeployment, prepareDeployment } from "./prepare.ts";
 import { registerDeployment } from "./register.ts";
-import type { DeployClient, DeployedDeployment, DeployRequest, DeployResult } from "./request.ts";
+import type { DeployClient, DeployedDeployment, DeployOutput, DeployRequest, DeployResult } from "./request.ts";
 import { runSteps, type StepRun } from "./run-steps.ts";
 
 /**
@@ -19,7 +19,8 @@ import { runSteps, type StepRun } from "./run-steps.ts";
  * Throws UserError PROJECT_FILE_MISSING, PROJECT_FILE_INVALID, DEPLOYMENT_NOT_SELECTED, DEPLOYMENT_INVALID,
  * ENTRYPOINT_INVALID, TEMPLATE_UNRESOLVED, STEP_FAILED, USAGE, and what the client and Docker throw.
  */
-export async function deploy(request: DeployRequest): Promise<DeployResult> {
+export async function deploy(given: DeployRequest): Promise<DeployResult> {
+  const request = { ...given, output: tellOnce(given.output) };
   const project = await loadProject(request.root, request.projectFile);
   const selected = selectDeployments(project, request);
   const triggerFlags = await loadTriggerFlags(request.root, selected.many ? [] : (request.flags.triggers ?? []));
@@ -44,6 +45,20 @@ export async function deploy(request: DeployRequest): Promise<DeployResult> {
   return { deployments: await registerAll(ready, request) };
 }
 
+/** Many deployments share what is to be said about them. */
+function tellOnce(output: DeployOutput): DeployOutput {
+  const told = new Set<string>();
+  return {
+    ...output,
+    warn: (message) => {
+      if (!told.has(message)) {
+        told.add(message);
+        output.warn(message);
+      }
+    },
+  };
+}
+
 function selectDeployments(project: Project, request: DeployRequest): Selected {
   const { output, selection, flags } = request;
   const fileErrors = project.problems.filter((problem) => problem.severity === "error");
@@ -63,13 +78,19 @@ function selectDeployments(project: Project, request: DeployRequest): Selected {
     }
     output.warn(`Unable to read the specified config file ${project.file}: there is no such file. Skipping.`);
   }
-  const selected = selectEntries(project, selection, request.env);
+  const canCreate = flags.entrypoint !== undefined;
+  const selected = selectEntries(project, { ...selection, canCreate }, request.env);
   for (const notice of selected.notices) {
     output.warn(notice);
   }
-  refuseInvalidEntries(project, selected, request);
-  for (const problem of project.problems) {
-    output.warn(describeProblem(problem));
+  const headline = describeInvalidEntries(selected.entries);
+  const entryProblems = project.entries.flatMap((entry) => entry.problems);
+  if (headline !== undefined) {
+    throw buildProjectError(entryProblems, headline);
+  }
+  // Errors of entries that are not selected are told, and stop nothing.
+  for (const problem of [...project.problems, ...entryProblems].sort(compareProblems)) {
+    output.warn(describeProblem({ ...problem, severity: "warning" }));
   }
   if (selected.many && hasFlags(flags)) {
     output.warn(
@@ -77,20 +98,6 @@ function selectDeployments(project: Project, request: DeployRequest): Selected {
     );
   }
   return selected;
-}
-
-/** Errors of selected entries stop the deploy; those of the others are told and do not. */
-function refuseInvalidEntries(project: Project, selected: Selected, request: DeployRequest): void {
-  const headline = describeInvalidEntries(selected.entries);
-  if (headline !== undefined) {
-    throw buildProjectError(
-      project.entries.flatMap((entry) => entry.problems),
-      headline,
-    );
-  }
-  for (const problem of project.entries.flatMap((entry) => entry.problems)) {
-    request.output.warn(describeProblem({ ...problem, severity: "warning" }));
-  }
 }
 
 async function prepareAll(project: Project, selected: Selected, request: DeployRequest): Promise<PreparedDeployment[]> {

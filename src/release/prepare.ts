@@ -9,6 +9,7 @@ import type { Project, ProjectEntry } from "../project/load.ts";
 import { overlayFlags } from "../project/overlay.ts";
 import type { Problem } from "../project/problem.ts";
 import { inspectFlow } from "../project/python/inspect-flow.ts";
+import type { DeploymentToSave } from "../project/save.ts";
 import type { DeploymentEntry, ProjectHead, Step } from "../project/schema.ts";
 import { fillEnvironment, fillServerValues, type ValueSource } from "../project/template.ts";
 import type { Path } from "../project/yaml-file.ts";
@@ -43,7 +44,9 @@ export interface PreparedDeployment {
   workPool: WorkPool;
   build: PlannedStep[];
   push: PlannedStep[];
-  sections: { build: Step[]; push: Step[]; pull: Step[] };
+  pull: Step[];
+  /** How it stands or could stand in the file, templates unfilled. */
+  save: Omit<DeploymentToSave, "triggers">;
 }
 
 /** What all deployments of one deploy share. */
@@ -58,7 +61,7 @@ export interface Preparation {
 const Identity = z.object({
   name: z.string().nullish(),
   entrypoint: z.string().nullish(),
-  work_pool: z.object({ name: z.string().nullish(), job_variables: z.unknown() }),
+  work_pool: z.object({ name: z.string().nullish(), job_variables: z.unknown().optional() }),
 });
 
 const SECTIONS: readonly string[] = ["build", "push", "pull"];
@@ -90,8 +93,10 @@ export async function prepareDeployment(
   }
   const at: Path = entry === undefined ? [] : ["deployments", entry.index];
   const table = request.steps ?? STEPS;
-  const reportStep = (place: Path, message: string, hint?: string) =>
-    withCode(project.problemAt(place, "error", `deployment ${label}: ${message}`, hint), "STEP_FAILED");
+  const reportStep = (place: Path, message: string, hint?: string) => {
+    const whose = place[0] === "deployments" ? `deployment ${label}: ` : "";
+    return withCode(project.problemAt(place, "error", `${whose}${message}`, hint), "STEP_FAILED");
+  };
   const buildActions = findActions(head, written, "build", at);
   const pushActions = findActions(head, written, "push", at);
   const build = planSteps(buildActions.steps, buildActions.at, table, reportStep);
@@ -126,11 +131,8 @@ export async function prepareDeployment(
     workPool,
     build: build.planned,
     push: push.planned,
-    sections: {
-      build: [...buildActions.steps],
-      push: [...pushActions.steps],
-      pull: [...(pull ?? defaultPull?.steps ?? [])],
-    },
+    pull: [...(pull ?? defaultPull?.steps ?? [])],
+    save: { entry: written, build: buildActions.steps, push: pushActions.steps, pull },
   };
   return { prepared, problems, notices };
 }
@@ -280,7 +282,7 @@ async function checkWorkPool(
     const pools = await shared.request.client.workPools.list();
     const names = pools.map((each) => each.name);
     const nearest = suggestNearest(given.name, names);
-    const known = names.length === 0 ? "There is none yet." : `There are ${names.slice(0, 10).join(", ")}.`;
+    const known = names.length === 0 ? "The server has none yet." : `The server has ${names.slice(0, 10).join(", ")}.`;
     problems.push(
       report(
         ["work_pool", "name"],

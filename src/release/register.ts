@@ -44,11 +44,7 @@ export async function registerDeployment(ready: ReadyDeployment, request: Deploy
     workPoolName: prepared.workPool.name,
     workPoolType: prepared.workPool.type,
     hasWorker: workers.length > 0,
-    save: {
-      entry: prepared.values,
-      ...prepared.sections,
-      triggers: ready.triggerSpecs,
-    },
+    save: { ...prepared.save, triggers: ready.triggerSpecs },
   };
 }
 

@@ -1,5 +1,6 @@
 import type { PrefectClient } from "../client/prefect-client.ts";
 import type { DeployFlags } from "../project/overlay.ts";
+import type { DeploymentToSave } from "../project/save.ts";
 import type { Step } from "../project/schema.ts";
 import type { Selection } from "../project/select.ts";
 import type { Environment } from "../project/template.ts";
@@ -50,14 +51,8 @@ export interface DeployedDeployment {
   workPoolType: string;
   /** False when no worker of the pool is online now. */
   hasWorker: boolean;
-  /** What `saveDeployment` writes to the project file: before step outputs were filled in. */
-  save: {
-    entry: Record<string, unknown>;
-    build: readonly Step[];
-    push: readonly Step[];
-    pull: readonly Step[];
-    triggers: readonly unknown[];
-  };
+  /** For `saveDeployment`. */
+  save: DeploymentToSave;
 }
 
 export interface DeployResult {
