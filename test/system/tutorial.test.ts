@@ -72,6 +72,7 @@ for (const { cli, worker } of combinations) {
         PREFECT_WORKER_QUERY_SECONDS: "2",
         PREFECT_SERVER_ANALYTICS_ENABLED: "false",
         DOCKER_HOST: dockerHost,
+        COLUMNS: "200",
       });
     }
 
@@ -151,7 +152,15 @@ for (const { cli, worker } of combinations) {
       const [flowRun] = await findRuns(id);
       assert.ok(flowRun !== undefined);
       const logs = await ask(Logs, "/logs/filter", { logs: { flow_run_id: { any_: [flowRun.id] } } });
-      const taskRuns = await ask(TaskRuns, "/task_runs/filter", { flow_runs: { id: { any_: [flowRun.id] } } });
+      // The engine's events of a short run come after its COMPLETED was accepted.
+      let taskRuns: z.infer<typeof TaskRuns> = [];
+      await waitUntil(
+        async () => {
+          taskRuns = await ask(TaskRuns, "/task_runs/filter", { flow_runs: { id: { any_: [flowRun.id] } } });
+          return taskRuns.some(({ state_type }) => state_type === "COMPLETED");
+        },
+        { timeoutMs: 20_000, what: "a completed task run", evidence },
+      );
       const printed = await succeed("flow-run", "logs", flowRun.id);
 
       assert.equal(flowRun.state_type, "COMPLETED", watched.stdout);
@@ -159,7 +168,7 @@ for (const { cli, worker } of combinations) {
         logs.some(({ message }) => message === "Stars: 17"),
         JSON.stringify(logs),
       );
-      assert.deepEqual(taskRuns, [{ state_type: "COMPLETED" }]);
+      assert.equal(taskRuns.length, 1);
       assert.match(`${printed.stdout}${printed.stderr}`, /Stars: 17/);
     });
 
