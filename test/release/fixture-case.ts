@@ -1,7 +1,6 @@
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { env as processEnvironment } from "node:process";
 import { z } from "zod";
 import { createPrefectClient } from "../../src/client/prefect-client.ts";
 import type { DeployFlags } from "../../src/project/overlay.ts";
@@ -124,7 +123,8 @@ function parseArgs(args: readonly string[]) {
   return { flags: { ...flags, ...repeatedFlags, ...singleFlags }, names, all, projectFile };
 }
 
-const BASE_ENVIRONMENT = ["PATH", "HOME", "TMPDIR", "LANG"];
+/** What a case has besides its own variables: where `git`, `python3` and `echo` are, and no settings of a person. */
+const BASE_ENVIRONMENT = { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: tmpdir(), GIT_CONFIG_GLOBAL: "/dev/null" };
 
 /** Copies the case to a folder of its name, runs our deploy in it, and tells what happened as the record does. */
 export async function runCase(name: string): Promise<{ expected: Expected; actual: Actual }> {
@@ -143,7 +143,7 @@ export async function runCase(name: string): Promise<{ expected: Expected; actua
     secret_blocks: args.secret_blocks,
   });
   const { apiUrl, close } = await server.listen();
-  const env = { ...pickEnvironment(), ...args.env };
+  const env = { ...BASE_ENVIRONMENT, ...args.env };
   try {
     await runSetup(args.setup, root, env);
     for (const files of args.deployed_before) {
@@ -162,11 +162,6 @@ export async function runCase(name: string): Promise<{ expected: Expected; actua
     await close();
     await rm(home, { recursive: true, force: true });
   }
-}
-
-function pickEnvironment(): Record<string, string> {
-  const kept = Object.entries(processEnvironment).filter(([key]) => BASE_ENVIRONMENT.includes(key));
-  return Object.fromEntries(kept.map(([key, value]) => [key, value ?? ""]));
 }
 
 async function runSetup(commands: readonly string[], root: string, env: Record<string, string>): Promise<void> {
