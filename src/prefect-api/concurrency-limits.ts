@@ -1,19 +1,73 @@
 import { z } from "zod";
-import { Uuid } from "./primitives.ts";
+import { ObjectName, Uuid } from "./primitives.ts";
+import { Timestamp } from "./timestamp.ts";
 
 const LEASE_SECONDS = { min: 60, max: 86_400, default: 300 };
+const LeaseSeconds = z.number().min(LEASE_SECONDS.min).max(LEASE_SECONDS.max).default(LEASE_SECONDS.default);
+const Slots = z.number().int().positive();
+const Names = z.array(z.string()).min(1);
+const Mode = z.enum(["concurrency", "rate_limit"]).default("concurrency");
 
-export const IncrementWithLease = z.strictObject({
-  slots: z.number().int().positive(),
-  names: z.array(z.string()).min(1),
-  mode: z.enum(["concurrency", "rate_limit"]).default("concurrency"),
+const LeaseHolder = z.object({ type: z.enum(["flow_run", "task_run", "deployment"]), id: Uuid });
+export type LeaseHolder = z.infer<typeof LeaseHolder>;
+
+export const Increment = z.strictObject({
+  slots: Slots,
+  names: Names,
+  mode: Mode,
   create_if_missing: z.boolean().nullish(),
-  lease_duration: z.number().min(LEASE_SECONDS.min).max(LEASE_SECONDS.max).default(LEASE_SECONDS.default),
-  holder: z.object({ type: z.enum(["flow_run", "task_run", "deployment"]), id: Uuid }).nullish(),
+});
+
+export const IncrementWithLease = Increment.extend({ lease_duration: LeaseSeconds, holder: LeaseHolder.nullish() });
+
+export const Decrement = z.strictObject({
+  slots: Slots,
+  names: Names,
+  occupancy_seconds: z.number().nullish(),
+  create_if_missing: z.boolean().nullish(),
 });
 
 export const DecrementWithLease = z.strictObject({ lease_id: Uuid });
 
-export const RenewLease = z.strictObject({
-  lease_duration: z.number().min(LEASE_SECONDS.min).max(LEASE_SECONDS.max).default(LEASE_SECONDS.default),
+export const RenewLease = z.strictObject({ lease_duration: LeaseSeconds });
+
+const limitKeys = {
+  active: z.boolean(),
+  name: ObjectName,
+  limit: z.number().int().nonnegative(),
+  active_slots: z.number().int().nonnegative(),
+  denied_slots: z.number().int().nonnegative(),
+  slot_decay_per_second: z.number().nonnegative(),
+};
+
+export const CreateConcurrencyLimit = z.strictObject({
+  ...limitKeys,
+  active: limitKeys.active.default(true),
+  active_slots: limitKeys.active_slots.default(0),
+  denied_slots: limitKeys.denied_slots.default(0),
+  slot_decay_per_second: limitKeys.slot_decay_per_second.default(0),
+});
+
+/** Only the keys that are present change anything. */
+export const UpdateConcurrencyLimit = z.strictObject({
+  active: limitKeys.active.nullish(),
+  name: limitKeys.name.nullish(),
+  limit: limitKeys.limit.nullish(),
+  active_slots: limitKeys.active_slots.nullish(),
+  denied_slots: limitKeys.denied_slots.nullish(),
+  slot_decay_per_second: limitKeys.slot_decay_per_second.nullish(),
+});
+export type UpdateConcurrencyLimit = z.infer<typeof UpdateConcurrencyLimit>;
+
+export const ConcurrencyLimit = z.object({
+  id: Uuid,
+  created: Timestamp,
+  updated: Timestamp,
+  active: z.boolean(),
+  name: z.string(),
+  limit: z.number(),
+  active_slots: z.number(),
+  denied_slots: z.number(),
+  slot_decay_per_second: z.number(),
+  avg_slot_occupancy_seconds: z.number(),
 });

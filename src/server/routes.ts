@@ -6,6 +6,7 @@ import { registerBlockDocuments } from "./routes/block-documents.ts";
 import { registerBlockSchemas } from "./routes/block-schemas.ts";
 import { registerBlockTypes } from "./routes/block-types.ts";
 import { registerCollections } from "./routes/collections.ts";
+import { registerConcurrencyLimits } from "./routes/concurrency-limits.ts";
 import { registerDeploymentSchedules } from "./routes/deployment-schedules.ts";
 import { registerDeployments } from "./routes/deployments.ts";
 import { registerEvents } from "./routes/events.ts";
@@ -43,6 +44,7 @@ export async function registerRoutes(api: App, appDeps: AppDeps): Promise<void> 
   registerTaskRuns(api, deps);
   registerAutomations(api, deps);
   registerVariables(api, deps);
+  registerConcurrencyLimits(api, deps);
   registerBlockDocuments(api, deps);
   registerBlockSchemas(api, deps);
   registerBlockTypes(api, deps);
