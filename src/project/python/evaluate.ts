@@ -84,7 +84,7 @@ function evaluateCompound(expression: Compound, scope: Scope, interpreter: Inter
     case "attribute":
       return interpreter.getAttribute(value(expression.object), expression.name, site);
     case "subscript":
-      return subscript(value(expression.object), value(expression.index), site, interpreter);
+      return subscript(value(expression.object), value(expression.index), site);
     case "slice": {
       const [start, stop, step] = [expression.start, expression.stop, expression.step].map((part) =>
         part ? value(part) : NONE,
@@ -118,13 +118,13 @@ function evaluateCompound(expression: Compound, scope: Scope, interpreter: Inter
       return evaluateDict(expression, value);
     case "comprehension":
       return evaluateComprehension(expression, scope, interpreter);
-    case "starred":
-      return unknown("a star stands where none is understood");
     case "walrus": {
       const result = value(expression.value);
       scope.names.set(expression.name, result);
       return result;
     }
+    default:
+      return unknown("a star stands where none is understood");
   }
 }
 
@@ -209,6 +209,7 @@ function evaluateLambda(
       default: parameter.default === null ? null : value(parameter.default),
       annotation: null,
     })),
+    returns: null,
     scope,
     wrapped: null,
     decoratedBy: null,

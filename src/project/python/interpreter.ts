@@ -14,9 +14,12 @@ export interface Interpreter {
   importProjectModule(name: string): ModuleValue | null;
   /** Whether a top-level name can be imported although the project does not hold it. */
   isInstalled(topLevelName: string): boolean;
-  notice(message: string, site: Site): void;
+  /** Marks a value as taken from the deployer's environment, which is not read here. */
+  markAsEnvironment(value: Value): void;
   /** Counts one step; throws `OutOfSteps` when too many were made. */
   step(): void;
+  /** Allows a new statement of a module its own share of steps. */
+  refill(): void;
   /** Above zero: it is not certain that this code runs, so nothing may be concluded from its raising. */
   speculation: number;
   callDepth: number;
@@ -34,7 +37,7 @@ export class PythonError extends Error {
 
   constructor(type: string, message: string, site: Site) {
     super(`${type}: ${message}`);
-    this.failure = { type, message, module: site.scope.module.path, at: site.at };
+    this.failure = { type, message, source: site.scope.module.source, at: site.at };
   }
 }
 

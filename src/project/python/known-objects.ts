@@ -227,3 +227,25 @@ export function joinPath(left: ObjectValue, right: Value): Value {
   if (!PATH_TYPES.has(left.type) || before === null || after === null) return unknown("its path is not known");
   return makeObject(left.type, NO_ARGUMENTS, joinTexts([before, after]));
 }
+
+/** `path.name` and the like; null if it is no attribute that we know. */
+export function pathAttribute(object: ObjectValue, name: string): Value | null {
+  if (!PATH_TYPES.has(object.type) || typeof object.json !== "string") return null;
+  const base = object.json.slice(object.json.lastIndexOf("/") + 1);
+  const dot = base.lastIndexOf(".");
+  const hasSuffix = dot > 0 && dot < base.length - 1;
+  switch (name) {
+    case "name":
+      return { kind: "str", value: base };
+    case "stem":
+      return { kind: "str", value: hasSuffix ? base.slice(0, dot) : base };
+    case "suffix":
+      return { kind: "str", value: hasSuffix ? base.slice(dot) : "" };
+    case "parent": {
+      const parent = object.json.slice(0, Math.max(0, object.json.lastIndexOf("/")));
+      return makeObject(object.type, NO_ARGUMENTS, parent !== "" ? parent : object.json.startsWith("/") ? "/" : ".");
+    }
+    default:
+      return null;
+  }
+}

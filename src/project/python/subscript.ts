@@ -1,9 +1,9 @@
-import { type Interpreter, PythonError, type Site } from "./interpreter.ts";
+import { PythonError, type Site } from "./interpreter.ts";
 import { uniteTypes } from "./operators.ts";
 import { areEqual, lookUp, NONE, numberOf, str, unknown, type Value } from "./value.ts";
 
 /** `object[index]`: an item, a slice or a type with its arguments. */
-export function subscript(object: Value, index: Value, site: Site, interpreter: Interpreter): Value {
+export function subscript(object: Value, index: Value, site: Site): Value {
   switch (object.kind) {
     case "list":
     case "tuple":
@@ -19,7 +19,7 @@ export function subscript(object: Value, index: Value, site: Site, interpreter: 
     case "class":
       return subscriptClass(object, index);
     case "known":
-      return subscriptKnown(object.name, index, site, interpreter);
+      return subscriptKnown(object.name, index);
     case "annotated":
     case "generic":
     case "union":
@@ -42,7 +42,7 @@ function subscriptClass(type: Extract<Value, { kind: "class" }>, index: Value): 
   return { kind: "generic", origin: type, args: typeArguments(index) };
 }
 
-function subscriptKnown(name: string, index: Value, site: Site, interpreter: Interpreter): Value {
+function subscriptKnown(name: string, index: Value): Value {
   const args = typeArguments(index);
   const [first] = args;
   switch (name) {
@@ -55,10 +55,6 @@ function subscriptKnown(name: string, index: Value, site: Site, interpreter: Int
     case "typing.Literal":
       return { kind: "literal", values: args.flatMap((arg) => (arg.kind === "literal" ? arg.values : [arg])) };
     case "os.environ":
-      interpreter.notice(
-        `os.environ[${index.kind === "str" ? index.value : "…"}] is not read here: its value is not known`,
-        site,
-      );
       return unknown("it comes from the environment");
     default:
       return { kind: "generic", origin: { kind: "known", name }, args };

@@ -31,10 +31,12 @@ export type Value =
   | { kind: "partial"; callee: Value; args: CallArguments }
   | TypeFormValue;
 
-export interface SequenceValue {
-  kind: "list" | "tuple" | "set" | "frozenset";
-  items: Value[];
-}
+/** One member of the union per kind, so that a check of `kind` narrows it. */
+export type SequenceValue =
+  | { kind: "list"; items: Value[] }
+  | { kind: "tuple"; items: Value[] }
+  | { kind: "set"; items: Value[] }
+  | { kind: "frozenset"; items: Value[] };
 
 export interface DictEntry {
   key: Value;
@@ -75,6 +77,12 @@ export interface ModuleValue {
   scope: Scope;
   source: SourceOfModule;
   hasFutureAnnotations: boolean;
+  /** False for a source that was read in pieces because it cannot be imported: Prefect gives its flows no version. */
+  isImported: boolean;
+  /** Loaded by its path rather than its name: dots in its imports start at its folder. */
+  isScript: boolean;
+  /** Its code is running: what it lacks now may still come. */
+  isLoading: boolean;
   /** Null while it is fine; what stopped its execution otherwise. */
   failure: PythonFailure | null;
 }
@@ -89,7 +97,7 @@ export interface SourceOfModule {
 export interface PythonFailure {
   type: string;
   message: string;
-  module: string;
+  source: SourceOfModule;
   at: number;
 }
 
@@ -101,6 +109,7 @@ export interface FunctionValue {
     body: FunctionDefinition["body"] | Expression;
   };
   parameters: ParameterValue[];
+  returns: Annotation | null;
   scope: Scope;
   /** What `functools.wraps` says this function stands for. */
   wrapped: Value | null;
@@ -140,6 +149,8 @@ export interface InstanceValue {
   kind: "instance";
   type: ClassValue;
   fields: Map<string, Value>;
+  /** Whether the fields are certainly what Python would hold: nothing validated, converted or computed them. */
+  isExact: boolean;
 }
 
 /** A member of an enumeration. */
@@ -177,6 +188,8 @@ export interface Scope {
   /** Something may have added names that we did not see: a missing name is unknown, not an error. */
   isOpen: boolean;
   qualname: string;
+  /** Where a class body notes its annotated names; null elsewhere. */
+  annotations: { name: string; annotation: Annotation }[] | null;
 }
 
 export const NONE: Value = { kind: "none" };
