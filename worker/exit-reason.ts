@@ -7,29 +7,38 @@ type Verdict =
   /** The run has, or will get from somebody else, the state that it should have. */
   | { outcome: "leave"; why: string }
   | { outcome: "crashed"; message: string }
+  /** The engine reported CRASHED without knowing why, and the container's end tells. */
+  | { outcome: "explained"; message: string }
   | { outcome: "cancelled"; message: string };
 
+interface LastState {
+  type: StateType;
+  message?: string | null | undefined;
+}
+
 /** What to report for a run whose container or process has ended while the run was in this state. Pure. */
-export function decideVerdict(exit: Exit, what: string, state: StateType | null | undefined): Verdict {
+export function decideVerdict(exit: Exit, what: string, state: LastState | null | undefined): Verdict {
   if (exit.kind === "unwatched") {
     return { outcome: "leave", why: `${what} is not watched any more after ${exit.afterSeconds} s; it goes on` };
   }
-  switch (state) {
+  switch (state?.type) {
+    case "CRASHED":
+      return exit.kind === "exited" && exit.wasOutOfMemory
+        ? { outcome: "explained", message: `${explainExit(exit, what)} ${state?.message ?? ""}`.trim() }
+        : { outcome: "leave", why: "the run has its final state" };
     case "COMPLETED":
     case "FAILED":
     case "CANCELLED":
-    case "CRASHED":
       return { outcome: "leave", why: "the run has its final state" };
     case "SCHEDULED":
     case "PAUSED":
       // The engine gave the run back: it was suspended, or is to be started again.
       return { outcome: "leave", why: "the run waits to be started again" };
     case "CANCELLING":
-      return { outcome: "cancelled", message: `${capitalize(what)} has ended.` };
+      return { outcome: "cancelled", message: `Cancelled; ${what} has ended.` };
     case "PENDING":
       return { outcome: "crashed", message: withLastLines(explainExit(exit, what), exit) };
     case "RUNNING":
-    case null:
     case undefined:
       return { outcome: "crashed", message: explainExit(exit, what) };
   }
@@ -55,7 +64,7 @@ export function explainExit(exit: Exclude<Exit, { kind: "unwatched" }>, what: st
 const EXIT_CODES: ReadonlyMap<number, string> = new Map([
   [125, "the container runtime itself failed"],
   [126, "its command is not executable"],
-  [127, "its command was not found; is Prefect installed in the image?"],
+  [127, "its command was not found (is Prefect installed there?)"],
   [130, "it was interrupted (SIGINT)"],
   [134, "it aborted itself (SIGABRT)"],
   [137, "it was killed from outside (SIGKILL), and not for want of memory"],

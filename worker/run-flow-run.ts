@@ -196,7 +196,7 @@ async function reportExit(
     own.logger.info({}, "Run ended; it was deleted or started again meanwhile");
     return;
   }
-  const verdict = decideVerdict(exit, started.what, current.state_type);
+  const verdict = decideVerdict(exit, started.what, current.state);
   const exitCode = exit.kind === "exited" ? exit.exitCode : undefined;
   own.logger.info({ exit_code: exitCode, state: current.state_name }, "Run ended");
   switch (verdict.outcome) {
@@ -209,6 +209,9 @@ async function reportExit(
     case "crashed":
       await reportState(own, id, "CRASHED", verdict.message);
       break;
+    case "explained":
+      await reportState(own, id, "CRASHED", verdict.message, true);
+      break;
   }
 }
 
@@ -218,9 +221,10 @@ async function reportState(
   id: string,
   type: "CANCELLED" | "CRASHED",
   message: string,
+  force = type === "CANCELLED",
 ): Promise<void> {
   const answer = await keepTrying({ what: `report ${type}`, ...own }, () =>
-    proposeState(own, id, { state: { type, message }, force: type === "CANCELLED" }),
+    proposeState(own, id, { state: { type, message }, force }),
   );
   own.logger.info({ to: answer?.state?.name, status: answer?.status, reason: message }, `Reported ${type}`);
 }
@@ -242,10 +246,11 @@ async function proposeState(
 }
 
 function describeError(error: unknown): string {
+  const sentence = errorMessage(error).replace(/[^.!?]$/, "$&.");
   if (error instanceof UserError) {
-    return `${error.code}: ${error.message}${error.hint === undefined ? "" : ` ${error.hint}`}`;
+    return `${error.code}: ${sentence}${error.hint === undefined ? "" : ` ${error.hint}`}`;
   }
-  return error instanceof TransientError ? `${error.code}: ${error.message}` : errorMessage(error);
+  return error instanceof TransientError ? `${error.code}: ${sentence}` : sentence;
 }
 
 /** What a log line says about an error; only a bug of ours shows its stack. */

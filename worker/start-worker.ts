@@ -12,12 +12,12 @@ import { prepareWorkPool, type WorkerType } from "./work-pool.ts";
 import { runWorker } from "./worker.ts";
 
 /**
- * Runs a worker in this process until SIGINT or SIGTERM: the first waits for the runs in flight, the second ends the
- * process at once and leaves their containers running. The log goes to stderr, the output of runs to stdout.
+ * Runs a worker in this process until `stop` aborts, then waits for its runs in flight. Whoever does not want to wait
+ * ends the process: containers go on, process runs are told to end. The log goes to stderr, the output of runs to stdout.
  * Throws what keeps it from starting: PLANE_UNREACHABLE, UNAUTHORIZED, WORK_POOL_TYPE_MISMATCH, NOT_FOUND,
  * DOCKER_UNREACHABLE.
  */
-export async function startWorker(settings: WorkerSettings): Promise<void> {
+export async function startWorker(settings: WorkerSettings, stop: AbortSignal): Promise<void> {
   const logger = createWorkerLogger(settings.logFormat, (line) => process.stderr.write(line));
   const client = createPrefectClient(settings.api);
   const { workPool, type, created } = await prepareWorkPool(client, settings);
@@ -29,23 +29,19 @@ export async function startWorker(settings: WorkerSettings): Promise<void> {
   if (workPool.is_paused) {
     logger.warn({ work_pool_name: workPool.name }, "The work pool is paused: its runs wait until it is resumed");
   }
-  const { stop, release } = stopOnSignals(logger);
-  try {
-    await runWorker(
-      {
-        client,
-        infrastructure,
-        settings,
-        logger,
-        output: createRunOutput(process.stdout),
-        clock: systemClock,
-        signal: new AbortController().signal,
-      },
-      stop,
-    );
-  } finally {
-    release();
-  }
+  await runWorker(
+    {
+      client,
+      infrastructure,
+      settings,
+      logger,
+      output: createRunOutput(process.stdout),
+      clock: systemClock,
+      // Nobody asks it to drop its runs: leaving them alone is what the end of the process does.
+      signal: new AbortController().signal,
+    },
+    stop,
+  );
   logger.info({ worker_name: settings.name }, "Worker stopped");
 }
 
@@ -63,29 +59,4 @@ async function createInfrastructure(
     case "process":
       return createProcessInfrastructure(settings);
   }
-}
-
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
-
-function stopOnSignals(logger: Logger): { stop: AbortSignal; release: () => void } {
-  const controller = new AbortController();
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (controller.signal.aborted) {
-      logger.warn({ signal }, "Second signal: exiting at once; containers go on");
-      process.exit(signal === "SIGINT" ? 130 : 143);
-    }
-    logger.info({ signal }, "Stopping; a second signal exits at once");
-    controller.abort();
-  };
-  for (const signal of SIGNALS) {
-    process.on(signal, onSignal);
-  }
-  return {
-    stop: controller.signal,
-    release: () => {
-      for (const signal of SIGNALS) {
-        process.off(signal, onSignal);
-      }
-    },
-  };
 }

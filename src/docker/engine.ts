@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import "./defer-modules.ts";
 import Docker from "dockerode";
 import { TransientError, UserError } from "../shared/errors.ts";
 import { type EngineAddress, type EngineSettings, listEngineAddresses } from "./engine-address.ts";
