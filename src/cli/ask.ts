@@ -55,9 +55,20 @@ export async function askSecret(message: string): Promise<string> {
   return answered(password({ message, ...streams }));
 }
 
+const ANSWERS: ReadonlyMap<string, boolean> = new Map([
+  ["y", true],
+  ["yes", true],
+  ["n", false],
+  ["no", false],
+]);
+
+/** Ends with Enter, as all other questions do: a question that ends with the letter would leave the Enter to the next. */
 export async function askYesNo(message: string, initial: boolean): Promise<boolean> {
-  const { confirm } = await loadPrompts();
-  return answered(confirm({ message, initialValue: initial, ...streams }));
+  const answer = await askText(`${message} (${initial ? "Y/n" : "y/N"})`, {
+    initial: initial ? "y" : "n",
+    validate: (text) => (ANSWERS.has(text.toLowerCase()) ? undefined : "Answer y or n."),
+  });
+  return ANSWERS.get(answer.toLowerCase()) ?? initial;
 }
 
 export async function askChoice<T>(message: string, choices: Choice<T>[]): Promise<T> {

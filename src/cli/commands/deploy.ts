@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { PrefectClient } from "../../client/prefect-client.ts";
 import type { DeployedDeployment, DeployOutput, DeployRequest } from "../../release/request.ts";
 import type { CliContext } from "../context.ts";
 import { addJsonOption, wantsJson } from "../options.ts";
@@ -27,24 +28,36 @@ async function runDeploy(
   json: boolean,
 ): Promise<void> {
   const { deploy } = await import("../../release/deploy.ts");
-  const request: DeployRequest = {
+  const client = await context.connect();
+  const given: DeployRequest = {
     root: context.workingDirectory,
     projectFile: options.prefectFile,
     selection: { names: options.name, all: options.all },
     flags: buildDeployFlags(entrypoint, options),
     env: context.sources.environment,
-    client: await context.connect(),
+    client,
     output: createDeployOutput(context, json),
     signal: context.signal,
   };
+  const request = context.interactive ? await complete(context, client, given) : given;
   const { deployments } = await deploy(request);
   if (json) {
     context.output.json(deployments.map(({ save: _save, ...deployed }) => deployed));
     return;
   }
+  const [only, ...others] = deployments;
+  if (context.interactive && only !== undefined && others.length === 0) {
+    const { offerToSave } = await import("../wizard/offer-to-save.ts");
+    await offerToSave(context, request, only);
+  }
   for (const deployed of deployments) {
     announce(context, deployed);
   }
+}
+
+async function complete(context: CliContext, client: PrefectClient, request: DeployRequest): Promise<DeployRequest> {
+  const { completeRequest } = await import("../wizard/complete-request.ts");
+  return completeRequest(context, client, request);
 }
 
 function createDeployOutput({ output }: CliContext, json: boolean): DeployOutput {

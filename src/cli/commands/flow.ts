@@ -11,6 +11,26 @@ export async function addFlowCommands(program: Command, context: CliContext): Pr
     .summary("list flows and read them from source")
     .description("List flows, and read them from their source.");
   addListCommand(group, context);
+  addInspectCommand(group, context);
+}
+
+function addInspectCommand(group: Command, context: CliContext): void {
+  const command = group
+    .command("inspect")
+    .description("Show what a deploy reads of a flow: name, description, parameters. No Python is run.")
+    .argument("<entrypoint>", "path/to/file.py:function, or module.path.function");
+  addJsonOption(command).action(async (entrypoint: string, options) => {
+    const { inspectFlow } = await import("../../project/python/inspect-flow.ts");
+    const { notices, ...flow } = await inspectFlow({ root: context.workingDirectory, entrypoint });
+    for (const notice of notices) {
+      context.output.warn(notice);
+    }
+    if (wantsJson(options)) {
+      context.output.json(flow);
+    } else {
+      context.output.fields(flow);
+    }
+  });
 }
 
 function addListCommand(group: Command, context: CliContext): void {

@@ -74,5 +74,8 @@ async function startWorkerProcess(context: CliContext, options: z.infer<typeof O
     },
     { ...context.sources.environment, PREFECT_API_URL },
   );
-  await startWorker(settings);
+  const sayHowToEnd = () =>
+    context.output.say("Stopping once the runs in flight have ended; Ctrl-C again ends it now.");
+  context.signal.addEventListener("abort", sayHowToEnd, { once: true });
+  await startWorker(settings, context.signal);
 }
