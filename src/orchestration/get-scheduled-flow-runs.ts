@@ -29,10 +29,7 @@ export async function getScheduledFlowRuns(
 ): Promise<ScheduledRun[]> {
   const pool = await getWorkPool(store, poolName);
   const queues = await listQueues(store, pool, body.work_queue_names ?? []);
-  const stale = store.workQueues.stalePolls(queues);
-  if (stale.length > 0) {
-    await store.transaction((tx) => tx.workQueues.markPolled(stale));
-  }
+  await recordPolls(store, queues);
   if (pool.is_paused) {
     return [];
   }
@@ -51,6 +48,32 @@ export async function getScheduledFlowRuns(
     }
   }
   return runs;
+}
+
+/** Due runs of one queue, within its free slots. Throws UserError NOT_FOUND. */
+export async function getWorkQueueRuns(
+  store: Store,
+  queueId: string,
+  due: { before: string; limit: number; isPoll: boolean },
+): Promise<FlowRun[]> {
+  const queue = await store.workQueues.find(queueId);
+  if (queue === undefined) {
+    throw new UserError("NOT_FOUND", `Work queue with id ${queueId} not found.`);
+  }
+  if (due.isPoll) {
+    await recordPolls(store, [queue]);
+  }
+  const limit = Math.min(due.limit, freeSlots(queue));
+  return queue.is_paused || limit === 0
+    ? []
+    : await store.flowRuns.listDue(queueId, { before: due.before, after: undefined, limit });
+}
+
+async function recordPolls(store: Store, queues: readonly WorkQueue[]): Promise<void> {
+  const stale = store.workQueues.stalePolls(queues);
+  if (stale.length > 0) {
+    await store.transaction((tx) => tx.workQueues.markPolled(stale));
+  }
 }
 
 async function listQueues(store: Store, pool: WorkPool, names: readonly string[]): Promise<WorkQueue[]> {

@@ -172,7 +172,13 @@ const crossObjectFilters = {
  */
 export const paging = {
   limit: z.number().int().nonnegative().nullish(),
-  offset: z.number().int().nonnegative().default(0),
+  // The real client sends null with `workers/filter`.
+  offset: z
+    .number()
+    .int()
+    .nonnegative()
+    .nullish()
+    .transform((offset) => offset ?? 0),
 };
 
 const NAMED_SORTS = ["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"] as const;

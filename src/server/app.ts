@@ -1,6 +1,7 @@
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
+  LogController,
   type RawReplyDefaultExpression,
   type RawRequestDefaultExpression,
   type RawServerDefault,
@@ -40,7 +41,7 @@ const MAX_PATH_PART_CHARACTERS = 2000;
 export async function buildApp(deps: AppDeps): Promise<App> {
   const app = Fastify({
     logger: deps.logLevel === "silent" ? false : { level: deps.logLevel },
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: "idle",
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PART_CHARACTERS },
@@ -60,7 +61,13 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     request.body ??= {};
     done();
   });
-  await app.register((api) => registerRoutes(api.withTypeProvider<ZodTypeProvider>(), deps), { prefix: "/api" });
+  await app.register(
+    (api, _options, done) => {
+      registerRoutes(api.withTypeProvider<ZodTypeProvider>(), deps);
+      done();
+    },
+    { prefix: "/api" },
+  );
   return app;
 }
 

@@ -1,15 +1,18 @@
-import { SchemaCache } from "../orchestration/json-schema.ts";
+import { SchemaCache } from "../prefect-api/json-schema.ts";
 import type { App, AppDeps } from "./app.ts";
 import { registerAdmin } from "./routes/admin.ts";
+import { registerArtifacts } from "./routes/artifacts.ts";
 import { registerAutomations } from "./routes/automations.ts";
 import { registerBlockDocuments } from "./routes/block-documents.ts";
 import { registerBlockSchemas } from "./routes/block-schemas.ts";
 import { registerBlockTypes } from "./routes/block-types.ts";
 import { registerCollections } from "./routes/collections.ts";
 import { registerConcurrencyLimits } from "./routes/concurrency-limits.ts";
+import { registerConcurrencyStatus } from "./routes/concurrency-status.ts";
 import { registerDeploymentSchedules } from "./routes/deployment-schedules.ts";
 import { registerDeployments } from "./routes/deployments.ts";
 import { registerEvents } from "./routes/events.ts";
+import { registerFlowRunInputs } from "./routes/flow-run-inputs.ts";
 import { registerFlowRunStates } from "./routes/flow-run-states.ts";
 import { registerFlowRuns } from "./routes/flow-runs.ts";
 import { registerFlows } from "./routes/flows.ts";
@@ -18,6 +21,7 @@ import { registerPoolQueues } from "./routes/pool-queues.ts";
 import { registerTaskRuns } from "./routes/task-runs.ts";
 import { registerVariables } from "./routes/variables.ts";
 import { registerWorkPools } from "./routes/work-pools.ts";
+import { registerWorkQueues } from "./routes/work-queues.ts";
 import { registerWorkers } from "./routes/workers.ts";
 import { registerSockets } from "./sockets/register-sockets.ts";
 
@@ -27,7 +31,7 @@ export interface RouteDeps extends AppDeps {
 }
 
 /** Every route of the wire, one file per resource. */
-export async function registerRoutes(api: App, appDeps: AppDeps): Promise<void> {
+export function registerRoutes(api: App, appDeps: AppDeps): void {
   const deps: RouteDeps = { ...appDeps, schemas: new SchemaCache() };
   registerAdmin(api, deps);
   registerCollections(api);
@@ -48,5 +52,9 @@ export async function registerRoutes(api: App, appDeps: AppDeps): Promise<void> 
   registerBlockDocuments(api, deps);
   registerBlockSchemas(api, deps);
   registerBlockTypes(api, deps);
+  registerArtifacts(api, deps);
+  registerFlowRunInputs(api, deps);
+  registerWorkQueues(api, deps);
+  registerConcurrencyStatus(api, deps);
   registerSockets(api, deps);
 }

@@ -1,24 +1,13 @@
-import { type Kysely, sql } from "kysely";
+import { type Kysely, type SqlBool, sql } from "kysely";
+import type { Artifact, ArtifactFilter, FilterArtifacts } from "../prefect-api/artifacts.ts";
 import { fromJsonOrNull, toJsonOrNull } from "./columns.ts";
-import { type Condition, combine } from "./conditions.ts";
+import { anyOf, type Condition, combine, isNull, likeText, matchId } from "./conditions.ts";
 import type { Database } from "./database-types.ts";
+import { type CrossFilters, crossMatchFlowRuns, matchTaskRun } from "./filters.ts";
 
-export interface Artifact {
-  id: string;
-  created: string;
-  updated: string;
-  key: string | null;
-  type: string | null;
-  description: string | null;
-  data: unknown;
-  metadata_: Record<string, string> | null;
-  flow_run_id: string | null;
-  task_run_id: string | null;
-}
+type Filters = { artifacts?: ArtifactFilter } & Omit<CrossFilters, "work_pools" | "work_pool_queues">;
 
-export type ArtifactSort = "CREATED_DESC" | "UPDATED_DESC" | "ID_DESC" | "KEY_DESC" | "KEY_ASC";
-
-const SORTS: Record<ArtifactSort, string> = {
+const SORTS: Record<FilterArtifacts["sort"], string> = {
   CREATED_DESC: "a.created desc",
   UPDATED_DESC: "a.updated desc",
   ID_DESC: "a.id desc",
@@ -50,15 +39,14 @@ export class ArtifactStore {
     return row && artifactFromRow(row);
   }
 
-  /** `conditions` speak of the alias a. */
   async list(
-    conditions: Condition[],
-    page: { sort: ArtifactSort; limit: number; offset: number },
+    filters: Filters,
+    page: { sort: FilterArtifacts["sort"]; limit: number; offset: number },
   ): Promise<Artifact[]> {
     const rows = await this.#db
       .selectFrom("artifacts as a")
       .selectAll()
-      .where(combine("and_", conditions))
+      .where(matchArtifact(filters))
       .orderBy(sql.raw(SORTS[page.sort]))
       .limit(page.limit)
       .offset(page.offset)
@@ -66,21 +54,26 @@ export class ArtifactStore {
     return rows.map(artifactFromRow);
   }
 
+  async count(filters: Filters): Promise<number> {
+    const row = await this.#db
+      .selectFrom("artifacts as a")
+      .select(sql<number>`count(*)`.as("count"))
+      .where(matchArtifact(filters))
+      .executeTakeFirstOrThrow();
+    return row.count;
+  }
+
   async insert(artifact: Artifact): Promise<void> {
     await this.#db
       .insertInto("artifacts")
-      .values({
-        ...artifact,
-        data: toJsonOrNull(artifact.data),
-        metadata_: toJsonOrNull(artifact.metadata_),
-      })
+      .values({ ...artifact, data: toJsonOrNull(artifact.data), metadata_: toJsonOrNull(artifact.metadata_) })
       .execute();
   }
 
   /** Answers whether there was such an artifact. */
   async update(
     id: string,
-    changes: Partial<Pick<Artifact, "updated" | "data" | "description" | "metadata_">>,
+    changes: Pick<Artifact, "updated"> & Partial<Pick<Artifact, "data" | "description" | "metadata_">>,
   ): Promise<boolean> {
     const { data, metadata_, ...plain } = changes;
     const result = await this.#db
@@ -95,10 +88,35 @@ export class ArtifactStore {
     return result.numUpdatedRows > 0n;
   }
 
+  /** Answers whether there was such an artifact. */
   async remove(id: string): Promise<boolean> {
     const result = await this.#db.deleteFrom("artifacts").where("id", "=", id).executeTakeFirst();
     return result.numDeletedRows > 0n;
   }
+}
+
+function matchArtifact({ artifacts: filter, task_runs: taskRuns, ...filters }: Filters): Condition {
+  const throughRun = Object.values(filters).some((each) => each !== null && each !== undefined);
+  const hasKey = filter?.key?.exists_;
+  return combine("and_", [
+    filter
+      ? combine(filter.operator, [
+          ...anyOf("a.id", filter.id?.any_),
+          ...anyOf("a.key", filter.key?.any_),
+          ...likeText("a.key", filter.key?.like_),
+          ...isNull("a.key", typeof hasKey === "boolean" ? !hasKey : undefined),
+          ...anyOf("a.flow_run_id", filter.flow_run_id?.any_),
+          ...anyOf("a.task_run_id", filter.task_run_id?.any_),
+          ...matchId("a.type", filter.type),
+        ])
+      : undefined,
+    taskRuns
+      ? sql<SqlBool>`exists (select 1 from task_runs t where t.id = a.task_run_id and ${matchTaskRun(taskRuns)})`
+      : undefined,
+    throughRun
+      ? sql<SqlBool>`exists (select 1 from flow_runs r where r.id = a.flow_run_id and ${crossMatchFlowRuns(filters)})`
+      : undefined,
+  ]);
 }
 
 function artifactFromRow(row: Database["artifacts"]): Artifact {

@@ -24,6 +24,17 @@ export type FlowRunChanges = Partial<
   >
 >;
 
+/** A run that holds a slot. */
+export interface SlotHolder {
+  id: string;
+  name: string;
+  state_type: StateType | null;
+  state_name: string | null;
+  start_time: string | null;
+  state_timestamp: string | null;
+  work_queue_id: string | null;
+}
+
 export type FlowRunSort = (typeof FLOW_RUN_SORTS)[number];
 
 const SORTS: Record<FlowRunSort, string> = {
@@ -193,16 +204,58 @@ export class FlowRunStore {
       .execute();
   }
 
-  /** How many runs of each queue are in one of the states. Queues without any are absent. */
-  async countByQueue(queueIds: readonly string[], types: readonly StateType[]): Promise<Map<string, number>> {
-    const rows = await this.#db
+  async countLate(queueId: string): Promise<number> {
+    const row = await this.#db
       .selectFrom("flow_runs")
-      .select(["work_queue_id", sql<number>`count(*)`.as("count")])
-      .where("work_queue_id", "in", queueIds)
-      .where("state_type", "in", types)
-      .groupBy("work_queue_id")
+      .select(sql<number>`count(*)`.as("count"))
+      .where("work_queue_id", "=", queueId)
+      .where("state_type", "=", "SCHEDULED")
+      .where("state_name", "=", "Late")
+      .executeTakeFirstOrThrow();
+    return row.count;
+  }
+
+  /** Runs that hold a slot of their queue, of each of the queues, and how many of them there are in all. */
+  async listSlotHolders(
+    queueIds: readonly string[],
+    page: { limit: number; offset: number },
+  ): Promise<{ runs: SlotHolder[]; counts: Map<string, number> }> {
+    if (queueIds.length === 0) {
+      return { runs: [], counts: new Map() };
+    }
+    const ranked = this.#db
+      .selectFrom("flow_runs as r")
+      .select([
+        "r.id",
+        "r.name",
+        "r.state_type",
+        "r.state_name",
+        "r.start_time",
+        "r.state_timestamp",
+        "r.work_queue_id",
+      ])
+      .select([
+        sql<number>`row_number() over (partition by r.work_queue_id order by r.state_timestamp, r.id)`.as("rank"),
+        sql<number>`count(*) over (partition by r.work_queue_id)`.as("total"),
+      ])
+      .where("r.work_queue_id", "in", queueIds)
+      .where("r.state_type", "in", ["PENDING", "RUNNING"])
+      .as("ranked");
+    const rows = await this.#db
+      .selectFrom(ranked)
+      .selectAll()
+      .where((where) =>
+        where.or([
+          where("rank", "=", 1),
+          where.and([where("rank", ">", page.offset), where("rank", "<=", page.offset + page.limit)]),
+        ]),
+      )
+      .orderBy("rank")
       .execute();
-    return new Map(rows.map((row) => [row.work_queue_id ?? "", row.count]));
+    return {
+      runs: rows.filter(({ rank }) => rank > page.offset && rank <= page.offset + page.limit),
+      counts: new Map(rows.map((row) => [row.work_queue_id ?? "", row.total])),
+    };
   }
 
   /** Due runs of one queue, the longest due first, less those that wait inside their own process. */

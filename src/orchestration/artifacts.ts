@@ -1,0 +1,53 @@
+import { randomUUID } from "node:crypto";
+import type { Artifact, CreateArtifact, UpdateArtifact } from "../prefect-api/artifacts.ts";
+import { timestampFromDate } from "../prefect-api/timestamp.ts";
+import { UserError } from "../shared/errors.ts";
+import type { Store } from "../storage/store.ts";
+
+export async function createArtifact(
+  store: Pick<Store, "transaction">,
+  body: CreateArtifact,
+  now: Date,
+): Promise<Artifact> {
+  const timestamp = timestampFromDate(now);
+  const artifact = {
+    id: randomUUID(),
+    created: timestamp,
+    updated: timestamp,
+    key: body.key ?? null,
+    type: body.type ?? null,
+    description: body.description ?? null,
+    data: body.data ?? null,
+    metadata_: body.metadata_ ?? null,
+    flow_run_id: body.flow_run_id ?? null,
+    task_run_id: body.task_run_id ?? null,
+  };
+  await store.transaction((tx) => tx.artifacts.insert(artifact));
+  return artifact;
+}
+
+/** Throws UserError NOT_FOUND. */
+export async function updateArtifact(
+  store: Pick<Store, "transaction">,
+  id: string,
+  body: UpdateArtifact,
+  now: Date,
+): Promise<void> {
+  const { data, description, metadata_ } = body;
+  const changes = {
+    updated: timestampFromDate(now),
+    ...(data !== undefined && { data }),
+    ...(description !== undefined && { description }),
+    ...(metadata_ !== undefined && { metadata_ }),
+  };
+  if (!(await store.transaction((tx) => tx.artifacts.update(id, changes)))) {
+    throw new UserError("NOT_FOUND", "Artifact not found.");
+  }
+}
+
+/** Throws UserError NOT_FOUND. */
+export async function deleteArtifact(store: Pick<Store, "transaction">, id: string): Promise<void> {
+  if (!(await store.transaction((tx) => tx.artifacts.remove(id)))) {
+    throw new UserError("NOT_FOUND", "Artifact not found.");
+  }
+}

@@ -1,0 +1,71 @@
+import { z } from "zod";
+import { DeploymentFilter, FlowFilter, FlowRunFilter, paging, TaskRunFilter } from "./filters.ts";
+import { Uuid } from "./primitives.ts";
+import type { Timestamp } from "./timestamp.ts";
+
+const ArtifactKey = z.string().regex(/^[a-z0-9-]*$/, "key must only contain lowercase letters, numbers, and dashes.");
+const Metadata = z.record(z.string(), z.string());
+
+export const CreateArtifact = z.strictObject({
+  key: ArtifactKey.nullish(),
+  type: z.string().nullish(),
+  description: z.string().nullish(),
+  data: z.unknown().optional(),
+  metadata_: Metadata.nullish(),
+  flow_run_id: Uuid.nullish(),
+  task_run_id: Uuid.nullish(),
+});
+export type CreateArtifact = z.infer<typeof CreateArtifact>;
+
+/** Only the keys that are present change anything. */
+export const UpdateArtifact = z.strictObject({
+  data: z.unknown().optional(),
+  description: z.string().nullish(),
+  metadata_: Metadata.nullish(),
+});
+export type UpdateArtifact = z.infer<typeof UpdateArtifact>;
+
+/** An artifact as the server sends it. `data` is what the flow made of it. */
+export interface Artifact {
+  id: string;
+  created: Timestamp;
+  updated: Timestamp;
+  key: string | null;
+  type: string | null;
+  description: string | null;
+  data: unknown;
+  metadata_: Record<string, string> | null;
+  flow_run_id: string | null;
+  task_run_id: string | null;
+}
+
+const AnyId = z.strictObject({ any_: z.array(Uuid).nullish() }).nullish();
+
+const ArtifactFilter = z
+  .strictObject({
+    operator: z.enum(["and_", "or_"]).default("and_"),
+    id: AnyId,
+    key: z
+      .strictObject({
+        any_: z.array(z.string()).nullish(),
+        like_: z.string().nullish(),
+        exists_: z.boolean().nullish(),
+      })
+      .nullish(),
+    flow_run_id: AnyId,
+    task_run_id: AnyId,
+    type: z.strictObject({ any_: z.array(z.string()).nullish(), not_any_: z.array(z.string()).nullish() }).nullish(),
+  })
+  .nullish();
+export type ArtifactFilter = z.infer<typeof ArtifactFilter>;
+
+export const FilterArtifacts = z.strictObject({
+  artifacts: ArtifactFilter,
+  flows: FlowFilter,
+  flow_runs: FlowRunFilter,
+  task_runs: TaskRunFilter,
+  deployments: DeploymentFilter,
+  sort: z.enum(["CREATED_DESC", "UPDATED_DESC", "ID_DESC", "KEY_DESC", "KEY_ASC"]).default("ID_DESC"),
+  ...paging,
+});
+export type FilterArtifacts = z.infer<typeof FilterArtifacts>;
