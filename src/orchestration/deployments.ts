@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { CreateDeployment, Deployment, UpdateDeployment } from "../prefect-api/deployments.ts";
+import { compileSchema, type SchemaCache } from "../prefect-api/json-schema.ts";
 import type { CreatedBy, JsonObject } from "../prefect-api/primitives.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { errorMessage, UserError } from "../shared/errors.ts";
@@ -9,7 +10,6 @@ import type { Store, Tx } from "../storage/store.ts";
 import { decideScheduleChanges, saveScheduleChanges, writeSchedules } from "./deployment-schedules.ts";
 import { hydrateParameters, listVariableNames } from "./hydrate-parameters.ts";
 import { findJobVariableProblem } from "./job-variables.ts";
-import { compileSchema, type SchemaCache } from "./json-schema.ts";
 import { getWorkPool } from "./work-pools.ts";
 import { ensureAgentQueue, ensureWorkQueue } from "./work-queues.ts";
 

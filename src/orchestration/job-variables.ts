@@ -1,7 +1,7 @@
+import { compileSchema, type SchemaCache, type Validate } from "../prefect-api/json-schema.ts";
 import type { JsonObject } from "../prefect-api/primitives.ts";
 import { listPlaceholders } from "../prefect-api/templating.ts";
 import { errorMessage, UserError } from "../shared/errors.ts";
-import { compileSchema, type SchemaCache, type Validate } from "./json-schema.ts";
 
 function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { compileSchema } from "../prefect-api/json-schema.ts";
 import type { JsonObject } from "../prefect-api/primitives.ts";
 import type { SetStateResult, State } from "../prefect-api/states.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
@@ -6,7 +7,6 @@ import { errorMessage, UserError } from "../shared/errors.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { Store, Tx } from "../storage/store.ts";
 import { hydrateParameters, listVariableNames } from "./hydrate-parameters.ts";
-import { compileSchema } from "./json-schema.ts";
 import type { LiveBus } from "./live-bus.ts";
 import { type StateOutcome, setFlowRunStateIn } from "./set-flow-run-state.ts";
 

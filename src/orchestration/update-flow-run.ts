@@ -1,9 +1,9 @@
 import { EmpiricalPolicy, type FlowRun, type UpdateFlowRun } from "../prefect-api/flow-runs.ts";
+import type { SchemaCache } from "../prefect-api/json-schema.ts";
 import type { JsonObject, Labels } from "../prefect-api/primitives.ts";
 import { UserError } from "../shared/errors.ts";
 import type { Store, Tx } from "../storage/store.ts";
 import { findJobVariableProblem } from "./job-variables.ts";
-import type { SchemaCache } from "./json-schema.ts";
 
 interface Deps {
   store: Pick<Store, "transaction">;

@@ -1,4 +1,4 @@
-import { compileSchema, type Validate } from "../orchestration/json-schema.ts";
+import { compileSchema, type Validate } from "../prefect-api/json-schema.ts";
 import { isMapping } from "../prefect-api/templating.ts";
 import type { WorkPool } from "../prefect-api/work-pools.ts";
 import type { Problem } from "../project/problem.ts";

@@ -7,7 +7,7 @@ import { buildDefaultPull, findActions, findPullSteps } from "../project/actions
 import { suggestNearest } from "../project/did-you-mean.ts";
 import type { Project, ProjectEntry } from "../project/load.ts";
 import { overlayFlags } from "../project/overlay.ts";
-import type { Problem } from "../project/problem.ts";
+import { describeLocation, type Problem } from "../project/problem.ts";
 import { inspectFlow } from "../project/python/inspect-flow.ts";
 import type { DeploymentToSave } from "../project/save.ts";
 import type { DeploymentEntry, ProjectHead, Step } from "../project/schema.ts";
@@ -222,23 +222,18 @@ async function readFlow(
     return undefined;
   }
   try {
-    const { notices: told, ...facts } = await inspectFlow({ root, entrypoint });
-    notices.push(...told.map((notice) => `${entrypoint}: ${notice}`));
-    return facts;
+    const { name, description, version, parameter_openapi_schema, notices: told } = await inspectFlow({
+      root,
+      entrypoint,
+    });
+    notices.push(...told.map((notice) => `${describeLocation(notice.location)}: ${notice.message}.`));
+    return { name, description, version, parameter_openapi_schema: { ...parameter_openapi_schema } };
   } catch (error) {
     if (!(error instanceof UserError)) {
       throw error;
     }
-    const place = error.location;
-    const where = place === undefined ? "" : `${place.file}:${place.line}:${place.column}: `;
-    problems.push(
-      report(
-        ["entrypoint"],
-        `entrypoint ${JSON.stringify(entrypoint)}: ${where}${error.message}`,
-        error.hint,
-        error.code,
-      ),
-    );
+    const where = error.location === undefined ? "" : `${describeLocation(error.location)}: `;
+    problems.push(report(["entrypoint"], `${where}${error.message}`, error.hint, error.code));
     return undefined;
   }
 }

@@ -1,6 +1,6 @@
 import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
-import type { JsonObject } from "../prefect-api/primitives.ts";
 import { errorMessage } from "../shared/errors.ts";
+import type { JsonObject } from "./primitives.ts";
 
 /** Compiled schemas take some 20 kB each; a plane has about as many as it has deployments that are run. */
 const MAX_COMPILED = 500;
