@@ -137,21 +137,15 @@ export function decidePullPolicy(image: string): PullPolicy {
 
 function decideNetworkMode(configuration: DockerConfiguration, job: Job, host: WorkerHost): string | undefined {
   const { network_mode, networks } = configuration;
-  if (network_mode && networks.length > 0) {
-    throw new UserError(
-      "JOB_INVALID",
-      `The job asks for network_mode "${network_mode}" and for networks ${networks.join(", ")}.`,
-      {
-        hint: "Docker takes one of the two: remove the other from the job variables.",
-      },
-    );
+  if (networks.length > 0) {
+    return undefined;
   }
   if (network_mode) {
     return network_mode;
   }
   const apiUrl = URL.parse(job.env["PREFECT_API_URL"] ?? "");
   const isLocal = apiUrl?.hostname === "localhost" || apiUrl?.hostname === "127.0.0.1";
-  return networks.length === 0 && host.platform === "linux" && isLocal ? "host" : undefined;
+  return host.platform === "linux" && isLocal ? "host" : undefined;
 }
 
 /** Inside a container `localhost` is the container itself; a URL that the user set stays as it is. */
@@ -194,6 +188,11 @@ function decideExtraHosts(job: Job, networkMode: string | undefined, host: Worke
 /** Keys that have a job variable of their own are dropped, as Prefect does. */
 function selectCreateKwargs(configuration: DockerConfiguration, notes: string[]): JsonObject {
   const kwargs = configuration.container_create_kwargs ?? {};
+  if (configuration.network_mode && configuration.networks.length > 0) {
+    notes.push(
+      `network_mode ${configuration.network_mode} is ignored: a container in named networks has no other mode.`,
+    );
+  }
   if ("volumes" in kwargs) {
     notes.push("container_create_kwargs.volumes is ignored: use the job variable volumes.");
   }
@@ -215,6 +214,7 @@ export function slugifyContainerName(name: string): string | undefined {
   const slug = name
     .normalize("NFKD")
     .replaceAll(/\p{M}+/gu, "")
+    .replaceAll(/(?<=\d),(?=\d)/g, "")
     .replaceAll(/[^a-zA-Z0-9_.-]+/g, "-")
     .replaceAll(/-{2,}/g, "-")
     .replaceAll(/^-+|-+$/g, "")
