@@ -1,9 +1,8 @@
 import { type Dirent, readdirSync } from "node:fs";
 import { join, posix } from "node:path";
+import { listDecoratedFlows } from "./decorated-flows.ts";
 import { parseModule } from "./parse-module.ts";
-import { blocksOf } from "./read-in-pieces.ts";
 import { readSource } from "./source-file.ts";
-import type { Expression, FunctionDefinition, Statement } from "./syntax.ts";
 
 /** A function that is decorated as a flow. */
 export interface DiscoveredFlow {
@@ -31,18 +30,13 @@ export async function discoverFlows(root: string, options: { limit: number }): P
     const source = readSource(root, path);
     // Only files that mention Prefect can hold a flow: parsing is what costs.
     if (typeof source === "string" || !/\bprefect\b/.test(source.text)) continue;
-    const { body } = parseModule(source.text);
-    const names = flowNames(body);
-    for (const { definition, owner } of functionsOf(body, [])) {
-      const decorator = definition.decorators.find((one) => isFlow(one, names));
-      if (decorator === undefined) continue;
+    for (const { objectPath, functionName, givenName } of listDecoratedFlows(parseModule(source.text).body)) {
       if (flows.length >= options.limit) return flows;
-      const object = [...owner, definition.name].join(".");
       flows.push({
-        flow_name: givenName(decorator) ?? definition.name.replaceAll("_", "-"),
-        function_name: definition.name,
+        flow_name: givenName ?? functionName.replaceAll("_", "-"),
+        function_name: functionName,
         path,
-        entrypoint: `${path}:${object}`,
+        entrypoint: `${path}:${objectPath}`,
       });
     }
   }
@@ -78,59 +72,4 @@ function entriesOf(folder: string): Dirent[] {
 
 function isVirtualEnvironment(folder: string): boolean {
   return entriesOf(folder).some((entry) => entry.name === "pyvenv.cfg");
-}
-
-interface FlowNames {
-  /** Names that stand for `flow` itself. */
-  direct: Set<string>;
-  /** Names of modules that have it as an attribute. */
-  modules: Set<string>;
-}
-
-function flowNames(body: readonly Statement[]): FlowNames {
-  const names: FlowNames = { direct: new Set(), modules: new Set() };
-  for (const statement of body) {
-    if (statement.kind === "import") {
-      for (const { name, as } of statement.names)
-        if (name === "prefect" || name === "prefect.flows") names.modules.add(as ?? name);
-    }
-    if (statement.kind === "import-from" && statement.level === 0 && /^prefect(?:\.flows)?$/.test(statement.module)) {
-      for (const { name, as } of statement.names) {
-        if (name === "flow") names.direct.add(as ?? name);
-        if (name === "flows") names.modules.add(as ?? name);
-      }
-    }
-    const inner = flowNames(blocksOf(statement));
-    for (const name of inner.direct) names.direct.add(name);
-    for (const name of inner.modules) names.modules.add(name);
-  }
-  return names;
-}
-
-/** Functions that can be named in an entrypoint: at the top, in conditions, and in classes; none inside functions. */
-function functionsOf(
-  body: readonly Statement[],
-  owner: readonly string[],
-): { definition: FunctionDefinition; owner: readonly string[] }[] {
-  return body.flatMap((statement) => {
-    if (statement.kind === "function") return [{ definition: statement, owner }];
-    return functionsOf(blocksOf(statement), statement.kind === "class" ? [...owner, statement.name] : owner);
-  });
-}
-
-function isFlow(decorator: Expression, names: FlowNames): boolean {
-  const callee = decorator.kind === "call" ? decorator.callee : decorator;
-  if (callee.kind === "name") return names.direct.has(callee.name);
-  return callee.kind === "attribute" && callee.name === "flow" && names.modules.has(dotted(callee.object));
-}
-
-function dotted(expression: Expression): string {
-  if (expression.kind === "name") return expression.name;
-  return expression.kind === "attribute" ? `${dotted(expression.object)}.${expression.name}` : "";
-}
-
-function givenName(decorator: Expression): string | null {
-  if (decorator.kind !== "call") return null;
-  const value = decorator.args.find((arg) => arg.name === "name")?.value;
-  return value?.kind === "string" && value.value !== "" ? value.value : null;
 }

@@ -1,10 +1,9 @@
 import { UserError } from "../../shared/errors.ts";
 import { suggestNearest } from "../did-you-mean.ts";
+import { listDecoratedFlows } from "./decorated-flows.ts";
 import type { Entrypoint } from "./entrypoint.ts";
 import { parseModule } from "./parse-module.ts";
-import { blocksOf } from "./read-in-pieces.ts";
 import { locate, MAX_SOURCE_BYTES, type SourceProblem } from "./source-file.ts";
-import type { Statement } from "./syntax.ts";
 import type { SyntaxProblem } from "./syntax-error.ts";
 import type { ModuleValue, PythonFailure, SourceOfModule, Value } from "./value.ts";
 
@@ -118,15 +117,9 @@ export function explainNoFlow(entrypoint: Entrypoint, module: ModuleValue, value
 
 function listFlows(module: ModuleValue): string[] {
   const names = [...module.scope.names].filter(([, value]) => value.kind === "flow").map(([name]) => name);
-  return names.length > 0 ? names : decoratedFunctions(parseModule(module.source.text).body);
-}
-
-/** Functions that look like flows, for a file that could not be executed. */
-function decoratedFunctions(body: readonly Statement[]): string[] {
-  return body.flatMap((statement) => {
-    const inner = statement.kind === "function" ? [] : decoratedFunctions(blocksOf(statement));
-    return statement.kind === "function" && statement.decorators.length > 0 ? [statement.name] : inner;
-  });
+  return [
+    ...new Set([...names, ...listDecoratedFlows(parseModule(module.source.text).body).map((one) => one.objectPath)]),
+  ];
 }
 
 function invalid(message: string, hint: string): UserError {
