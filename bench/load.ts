@@ -36,7 +36,10 @@ export class LoadClient {
           incoming.on("error", reject);
         },
       );
-      outgoing.on("error", reject);
+      // A server may close an idle connection just as we use it again: no fault of either, so ask once more.
+      outgoing.on("error", (error) =>
+        outgoing.reusedSocket ? resolve(this.send(method, path, body)) : resolve({ status: 0, body: error.message }),
+      );
       outgoing.end(text);
     });
   }
