@@ -82,7 +82,7 @@ async function runDemo(plan: DemoPlan, folder: string, daemons: FlowyardDaemon[]
     ["deploy", "--all"],
     ["deployment", "run", DEPLOYMENT, "--watch"],
   ]) {
-    const code = interrupted.signal.aborted ? 130 : await runFlowyard(command, options);
+    const code = interrupted.signal.aborted ? 130 : await runFlowyard(command, options, daemons);
     if (code !== 0) {
       return interrupted.signal.aborted ? 130 : explainEnd(daemons);
     }

@@ -11,11 +11,20 @@ export interface FlowyardOptions {
   environment: NodeJS.ProcessEnv;
 }
 
-/** A command that ends by itself, printing to our terminal; its exit code. */
-export async function runFlowyard(args: string[], options: FlowyardOptions): Promise<number> {
+/** A command that ends by itself, printing to our terminal; its exit code. It is ended when one of the daemons it needs is. */
+export async function runFlowyard(
+  args: string[],
+  options: FlowyardOptions,
+  needed: FlowyardDaemon[] = [],
+): Promise<number> {
   sayCommand(args);
   const child = spawnFlowyard(args, options, "inherit");
-  return (await waitForExit(child)) ?? 1;
+  const exited = waitForExit(child);
+  const lost = needed.map((daemon) => daemon.exited.then(() => "lost" as const));
+  if ((await Promise.race([exited, ...lost])) === "lost") {
+    child.kill("SIGTERM");
+  }
+  return (await exited) ?? 1;
 }
 
 /** A process that goes on until it is stopped, with its output in a file. */
