@@ -5,6 +5,11 @@ export class Cancelled extends Error {
   override readonly name = "Cancelled";
 }
 
+/** The person was asked whether to go on, and said no. */
+export class Declined extends Error {
+  override readonly name = "Declined";
+}
+
 /** Loaded only when a terminal asks: 25 ms that a script never pays. */
 const loadPrompts = () => import("@clack/prompts");
 
@@ -91,7 +96,7 @@ export async function askChoice<T>(message: string, choices: Choice<T>[]): Promi
   return chosen.value;
 }
 
-/** Asks before something is lost, where there is somebody to ask. Throws Cancelled on no. */
+/** Asks before something is lost, where there is somebody to ask. Throws Declined on no. */
 export async function confirmLoss(
   context: CliContext,
   options: { yes?: unknown; acceptYes?: unknown },
@@ -101,6 +106,6 @@ export async function confirmLoss(
     return;
   }
   if (!(await askYesNo(question, false))) {
-    throw new Cancelled("not confirmed");
+    throw new Declined("not confirmed");
   }
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { CommanderError } from "commander";
 import { buildSourceText } from "../project/source-text.ts";
 import { type SourceLocation, TransientError, UserError } from "../shared/errors.ts";
-import { Cancelled } from "./ask.ts";
+import { Cancelled, Declined } from "./ask.ts";
 import type { Output } from "./output.ts";
 
 const EXIT_FAILURE = 1;
@@ -53,8 +53,12 @@ export function reportError(output: Output, error: unknown): number {
     return EXIT_FAILURE;
   }
   if (error instanceof Cancelled) {
-    output.say("Cancelled; nothing was changed.");
+    output.say("Cancelled.");
     return EXIT_INTERRUPTED;
+  }
+  if (error instanceof Declined) {
+    output.say("Nothing was changed.");
+    return EXIT_FAILURE;
   }
   if (error instanceof CommanderError) {
     return error.exitCode === 0 ? 0 : EXIT_FAILURE;

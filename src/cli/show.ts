@@ -91,3 +91,8 @@ export function printPreview(output: Output, runs: ScheduledFlowRun[], now: Date
   ];
   output.table(runs, columns);
 }
+
+/** A name as one word of a command that a person copies. */
+export function quoteForShell(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

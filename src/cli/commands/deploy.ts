@@ -3,6 +3,7 @@ import type { PrefectClient } from "../../client/prefect-client.ts";
 import type { DeployedDeployment, DeployOutput, DeployRequest } from "../../release/request.ts";
 import type { CliContext } from "../context.ts";
 import { addJsonOption, wantsJson } from "../options.ts";
+import { quoteForShell } from "../show.ts";
 import { addDeployOptions, buildDeployFlags, DeployOptions } from "./deploy-options.ts";
 
 export async function addDeployCommand(program: Command, context: CliContext): Promise<void> {
@@ -45,13 +46,16 @@ async function runDeploy(
     context.output.json(deployments.map(({ save: _save, ...deployed }) => deployed));
     return;
   }
+  for (const deployed of deployments) {
+    announce(context, deployed);
+  }
   const [only, ...others] = deployments;
   if (context.interactive && only !== undefined && others.length === 0) {
     const { offerToSave } = await import("../wizard/offer-to-save.ts");
     await offerToSave(context, request, only);
   }
   for (const deployed of deployments) {
-    announce(context, deployed);
+    suggestNext(context, deployed);
   }
 }
 
@@ -75,8 +79,11 @@ function announce({ output }: CliContext, deployed: DeployedDeployment): void {
   if (!output.stdoutIsTerminal) {
     output.line(`${fullName}\t${deployed.id}`);
   }
-  if (!deployed.hasWorker) {
-    output.say(`No worker is online for it. Start one: flowyard worker start --pool ${deployed.workPoolName}`);
+}
+
+function suggestNext({ output }: CliContext, { flowName, name, hasWorker, workPoolName }: DeployedDeployment): void {
+  if (!hasWorker) {
+    output.say(`No worker is online for it. Start one: flowyard worker start --pool ${quoteForShell(workPoolName)}`);
   }
-  output.say(`Run it: flowyard deployment run '${fullName}'`);
+  output.say(`Run it: flowyard deployment run ${quoteForShell(`${flowName}/${name}`)}`);
 }

@@ -22,8 +22,8 @@ function addInspectCommand(group: Command, context: CliContext): void {
   addJsonOption(command).action(async (entrypoint: string, options) => {
     const { inspectFlow } = await import("../../project/python/inspect-flow.ts");
     const { notices, ...flow } = await inspectFlow({ root: context.workingDirectory, entrypoint });
-    for (const notice of notices) {
-      context.output.warn(notice);
+    for (const { message, location } of notices) {
+      context.output.warn(`${location.file}:${location.line}:${location.column}: ${message}`);
     }
     if (wantsJson(options)) {
       context.output.json(flow);

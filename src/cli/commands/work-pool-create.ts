@@ -7,6 +7,7 @@ import type { CliContext } from "../context.ts";
 import { loadJsonFile } from "../files.ts";
 import { parseWholeNumber } from "../options.ts";
 import { saveSetting } from "../settings.ts";
+import { quoteForShell } from "../show.ts";
 import { getWorkerType } from "../work-pools.ts";
 
 const Options = z.object({
@@ -85,10 +86,6 @@ async function createOrUpdate(
   });
   context.output.success(`Created work pool "${name}" of type ${type}.`);
   context.output.say(`Start a worker for it with: flowyard worker start --pool ${quoteForShell(name)}`);
-}
-
-function quoteForShell(text: string): string {
-  return /^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 async function chooseType(context: CliContext, client: PrefectClient): Promise<string> {
