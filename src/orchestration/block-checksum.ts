@@ -27,7 +27,9 @@ function listOwnDefinitions(fields: JsonObject, definitions: JsonObject): JsonOb
   const waiting = listReferences(fields);
   for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
     const definition = definitions[name];
-    if (isObject(definition) && (definition["block_type_slug"] ?? null) === null && !(name in found)) {
+    // An empty definition ("any JSON value") does not count, as in Python.
+    const counts = isObject(definition) && Object.keys(definition).length > 0 && !(name in found);
+    if (counts && (definition["block_type_slug"] ?? null) === null) {
       found[name] = definition;
       waiting.push(...listReferences(definition));
     }

@@ -4,13 +4,12 @@ import type { CreateFlowRunFromDeployment } from "../prefect-api/deployments.ts"
 import { type CreateFlowRun, EmpiricalPolicy, type FlowRun } from "../prefect-api/flow-runs.ts";
 import { compileSchema, type SchemaCache, type Validate } from "../prefect-api/json-schema.ts";
 import type { CreatedBy, JsonObject, Labels } from "../prefect-api/primitives.ts";
+import { estimateTimes } from "../prefect-api/run-estimates.ts";
 import type { StateCreate } from "../prefect-api/states.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { errorMessage, UserError } from "../shared/errors.ts";
 import type { Logger } from "../shared/logger.ts";
-import { fromJson } from "../storage/columns.ts";
 import type { RunSource } from "../storage/deployment-rows.ts";
-import { estimateTimes } from "../storage/flow-run-rows.ts";
 import type { Store, Tx } from "../storage/store.ts";
 import { enterState, NO_STATE } from "./bookkeeping.ts";
 import { hydrateParameters, listVariableNames } from "./hydrate-parameters.ts";
@@ -174,15 +173,15 @@ async function resolveParameters(
 }
 
 function findParameterValidator(schemas: SchemaCache, source: RunSource): Validate {
-  const { parameter_openapi_schema: schemaText } = source;
-  if (schemaText === null) {
+  const { loadParameterSchema } = source;
+  if (loadParameterSchema === null) {
     throw new UserError(
       "INVALID_PARAMETERS",
       "Error creating flow run: parameter schema enforcement is enabled and the deployment does not have a valid parameter schema.",
     );
   }
   const key = `parameters:${source.id}:${source.updated}`;
-  return schemas.find(key) ?? schemas.put(key, compileParameterSchema(fromJson(schemaText)));
+  return schemas.find(key) ?? schemas.put(key, compileParameterSchema(loadParameterSchema()));
 }
 
 function compileParameterSchema(schema: JsonObject): Validate {

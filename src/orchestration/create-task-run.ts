@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { v7 as uuidv7 } from "uuid";
 import type { State } from "../prefect-api/states.ts";
-import type { CreateTaskRun, TaskRun } from "../prefect-api/task-runs.ts";
+import { type CreateTaskRun, type TaskRun, TaskRunPolicy } from "../prefect-api/task-runs.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { Store, Tx } from "../storage/store.ts";
 import { decideRunTimes, NO_STATE } from "./bookkeeping.ts";
@@ -60,7 +60,7 @@ function buildTaskRun(body: CreateTaskRun, now: Date): TaskRun {
     cache_key: body.cache_key ?? null,
     cache_expiration: body.cache_expiration ?? null,
     task_version: body.task_version ?? null,
-    empirical_policy: body.empirical_policy ?? {},
+    empirical_policy: body.empirical_policy ?? TaskRunPolicy.parse({}),
     tags: body.tags ?? [],
     labels: body.labels ?? {},
     task_inputs: body.task_inputs ?? {},

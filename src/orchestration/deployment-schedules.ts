@@ -6,9 +6,8 @@ import type {
   UpdateDeploymentSchedule,
 } from "../prefect-api/schedules.ts";
 import { type Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
-import { UserError } from "../shared/errors.ts";
+import { hasCode, UserError } from "../shared/errors.ts";
 import type { StoredSchedule } from "../storage/deployment-schedules.ts";
-import { classifyStorageError } from "../storage/sqlite.ts";
 import type { Store, Tx } from "../storage/store.ts";
 
 /** What an update does to a deployment's schedules. */
@@ -131,7 +130,7 @@ export async function writeSchedules(
 }
 
 function asTaken(error: unknown): unknown {
-  return classifyStorageError(error) === "unique"
+  return hasCode(error, "ALREADY_EXISTS")
     ? new UserError("ALREADY_EXISTS", "Schedule slugs must be unique within a deployment.", { cause: error })
     : error;
 }

@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
+import { deploymentLimitName } from "../prefect-api/concurrency-limits.ts";
 import type { CreateDeployment, Deployment, UpdateDeployment } from "../prefect-api/deployments.ts";
 import { compileSchema, type SchemaCache } from "../prefect-api/json-schema.ts";
 import type { CreatedBy, JsonObject } from "../prefect-api/primitives.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { errorMessage, UserError } from "../shared/errors.ts";
-import { type ConcurrencyLimit, deploymentLimitName } from "../storage/concurrency-limits.ts";
+import type { ConcurrencyLimit } from "../storage/concurrency-limits.ts";
 import type { DeploymentChanges } from "../storage/deployment-rows.ts";
 import type { Store, Tx } from "../storage/store.ts";
 import { decideScheduleChanges, saveScheduleChanges, writeSchedules } from "./deployment-schedules.ts";

@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { CreateFlowRunInput } from "../prefect-api/flow-run-inputs.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
-import { UserError } from "../shared/errors.ts";
-import { classifyStorageError } from "../storage/sqlite.ts";
+import { hasCode, UserError } from "../shared/errors.ts";
 import type { Store } from "../storage/store.ts";
 
 /** Throws UserError ALREADY_EXISTS when the run has an input of that key, NOT_FOUND when there is no such run. */
@@ -25,14 +24,13 @@ export async function createFlowRunInput(
   try {
     await store.transaction((tx) => tx.flowRunInputs.insert(input));
   } catch (error) {
-    switch (classifyStorageError(error)) {
-      case "unique":
-        throw new UserError("ALREADY_EXISTS", "A flow run input with this key already exists.", { cause: error });
-      case "foreign-key":
-        throw new UserError("NOT_FOUND", "Flow run not found", { cause: error });
-      default:
-        throw error;
+    if (hasCode(error, "ALREADY_EXISTS")) {
+      throw new UserError("ALREADY_EXISTS", "A flow run input with this key already exists.", { cause: error });
     }
+    if (hasCode(error, "DATA_CONFLICT")) {
+      throw new UserError("NOT_FOUND", "Flow run not found", { cause: error });
+    }
+    throw error;
   }
 }
 

@@ -1,7 +1,6 @@
 import { v7 as uuidv7 } from "uuid";
 import type { CreateLog } from "../prefect-api/logs.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
-import { logFromRow } from "../storage/logs.ts";
 import type { Store } from "../storage/store.ts";
 import type { LiveBus } from "./live-bus.ts";
 
@@ -19,6 +18,7 @@ export async function recordLogs(
     // Version 7: lines of one instant keep the order of their arrival.
     id: uuidv7(),
     created,
+    updated: created,
     name: line.name,
     level: line.level,
     message: line.message,
@@ -28,6 +28,6 @@ export async function recordLogs(
   }));
   await deps.store.transaction(async (tx) => {
     await tx.logs.insert(logs);
-    tx.afterCommit(() => deps.bus.publishLogs(logs.map(logFromRow)));
+    tx.afterCommit(() => deps.bus.publishLogs(logs));
   });
 }

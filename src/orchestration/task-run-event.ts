@@ -8,7 +8,7 @@ import {
   StateDetailsInput,
   StateType,
 } from "../prefect-api/states.ts";
-import type { TaskRun } from "../prefect-api/task-runs.ts";
+import { type TaskRun, TaskRunPolicy } from "../prefect-api/task-runs.ts";
 import { Timestamp } from "../prefect-api/timestamp.ts";
 
 /** Keys that are absent keep what is stored: engines send the whole task run, other emitters may not. */
@@ -19,7 +19,7 @@ const TaskRunPayload = z.object({
   cache_key: z.string().nullish(),
   cache_expiration: Timestamp.nullish(),
   task_version: z.string().nullish(),
-  empirical_policy: JsonObject.optional(),
+  empirical_policy: TaskRunPolicy.optional(),
   tags: Tags.optional(),
   labels: Labels.nullish(),
   task_inputs: z.record(z.string(), z.array(z.unknown())).optional(),
@@ -122,7 +122,7 @@ function buildNewTaskRun(id: string, { task_key, dynamic_key }: TaskRunPayload, 
     name: `${task_key}-${dynamic_key}`,
     task_key,
     dynamic_key,
-    empirical_policy: {},
+    empirical_policy: TaskRunPolicy.parse({}),
     tags: [],
     labels: {},
     task_inputs: {},

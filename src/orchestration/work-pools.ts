@@ -6,8 +6,7 @@ import {
   type UpdateWorkPool,
   type WorkPool,
 } from "../prefect-api/work-pools.ts";
-import { UserError } from "../shared/errors.ts";
-import { classifyStorageError } from "../storage/sqlite.ts";
+import { hasCode, UserError } from "../shared/errors.ts";
 import type { Store, Tx } from "../storage/store.ts";
 import { checkTemplateDefaults } from "./job-variables.ts";
 
@@ -29,7 +28,7 @@ export async function createWorkPool(
   try {
     return await store.transaction((tx) => insertWorkPool(tx, body, now));
   } catch (error) {
-    if (classifyStorageError(error) === "unique") {
+    if (hasCode(error, "ALREADY_EXISTS")) {
       throw new UserError("ALREADY_EXISTS", "A work pool with this name already exists.", { cause: error });
     }
     throw error;

@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { CreateWorkQueue, UpdateWorkQueue, WorkQueue } from "../prefect-api/work-queues.ts";
-import { UserError } from "../shared/errors.ts";
-import { classifyStorageError } from "../storage/sqlite.ts";
+import { hasCode, UserError } from "../shared/errors.ts";
 import type { Store, Tx } from "../storage/store.ts";
 import { getWorkPool, insertWorkPool } from "./work-pools.ts";
 
@@ -137,7 +136,7 @@ export function deleteWorkQueue(store: Pick<Store, "transaction">, id: string): 
 }
 
 function asTaken(error: unknown, poolName: string): unknown {
-  return classifyStorageError(error) === "unique"
+  return hasCode(error, "ALREADY_EXISTS")
     ? new UserError("ALREADY_EXISTS", `A work queue with this name already exists in work pool '${poolName}'.`, {
         cause: error,
       })

@@ -71,3 +71,8 @@ export const ConcurrencyLimit = z.object({
   slot_decay_per_second: z.number(),
   avg_slot_occupancy_seconds: z.number(),
 });
+
+/** The name of the limit that holds a deployment's `concurrency_limit`. */
+export function deploymentLimitName(deploymentId: string): string {
+  return `deployment:${deploymentId}`;
+}

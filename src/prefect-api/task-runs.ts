@@ -3,6 +3,30 @@ import { JsonObject, Labels, Tags, Uuid } from "./primitives.ts";
 import { ReceivedState, type State, StateCreate, StateType } from "./states.ts";
 import { Timestamp } from "./timestamp.ts";
 
+/** Retry settings of a task. Engines leave out what is null; every key is sent. */
+export const TaskRunPolicy = z.object({
+  max_retries: z
+    .number()
+    .nullish()
+    .transform((value) => value ?? 0),
+  retry_delay_seconds: z
+    .number()
+    .nullish()
+    .transform((value) => value ?? 0),
+  retries: z
+    .number()
+    .nullish()
+    .transform((value) => value ?? null),
+  retry_delay: z
+    .union([z.number(), z.array(z.number())])
+    .nullish()
+    .transform((value) => value ?? null),
+  retry_jitter_factor: z
+    .number()
+    .nullish()
+    .transform((value) => value ?? null),
+});
+
 const taskRunKeys = {
   id: Uuid,
   created: Timestamp,
@@ -46,7 +70,7 @@ export const CreateTaskRun = z.strictObject({
   cache_key: z.string().nullish(),
   cache_expiration: Timestamp.nullish(),
   task_version: z.string().nullish(),
-  empirical_policy: JsonObject.nullish(),
+  empirical_policy: TaskRunPolicy.nullish(),
   tags: Tags.nullish(),
   labels: Labels.nullish(),
   task_inputs: z.record(z.string(), z.array(z.unknown())).nullish(),

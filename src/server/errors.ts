@@ -2,7 +2,6 @@ import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
 import { ERROR_CODES, type ErrorCode } from "../shared/error-codes.ts";
 import { TransientError, UserError } from "../shared/errors.ts";
-import { classifyStorageError } from "../storage/sqlite.ts";
 
 /** What a body may be at most. Prefect's clients send logs in batches of up to 4 MB, and nothing larger. */
 export const MAX_BODY_BYTES = 8 * 1024 * 1024;
@@ -26,7 +25,7 @@ export function answerError(error: FastifyError | Error, request: FastifyRequest
   if (error instanceof UserError) {
     return sendUserError(error.code, error.message, request, reply);
   }
-  if (error instanceof TransientError || classifyStorageError(error) === "busy") {
+  if (error instanceof TransientError) {
     request.log.warn({ err: error }, "database is busy");
     return reply.code(503).send({ exception_message: "Service Unavailable", code: "SERVICE_UNAVAILABLE" });
   }
@@ -95,17 +94,6 @@ function sendOther(error: FastifyError | Error, request: FastifyRequest, reply: 
       detail: `The request body is larger than the limit of ${MAX_BODY_BYTES} bytes (8 MiB).`,
       code: "BODY_TOO_LARGE",
     });
-  }
-  switch (classifyStorageError(error)) {
-    case "unique":
-    case "foreign-key":
-    case "constraint":
-      request.log.info({ err: error }, "data conflict");
-      return reply.code(409).send({
-        detail: "Data integrity conflict. This usually means a unique or foreign key constraint was violated.",
-        code: "DATA_CONFLICT",
-      });
-    default:
   }
   if (status >= 400 && status < 500) {
     return reply.code(status).send({ detail: error.message, code: "INVALID_REQUEST" });

@@ -46,3 +46,8 @@ export class TransientError extends Error {
 export function errorMessage(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
+
+/** Whether it is one of our errors with this code. */
+export function hasCode(thrown: unknown, code: ErrorCode): boolean {
+  return (thrown instanceof UserError || thrown instanceof TransientError) && thrown.code === code;
+}

@@ -17,11 +17,6 @@ type LimitChanges = Partial<
   > & { unleased_slots: number }
 >;
 
-/** The name of the limit that holds a deployment's `concurrency_limit`. */
-export function deploymentLimitName(deploymentId: string): string {
-  return `deployment:${deploymentId}`;
-}
-
 /** Leased slots of a limit `c` at `now`, as SQL. Expired leases hold nothing. */
 export function leasedSlots(now: string) {
   return sql<number>`(select coalesce(sum(l.slots), 0) from concurrency_lease_limits ll

@@ -34,7 +34,7 @@ export type StoredDeployment = Pick<
 
 export type DeploymentChanges = Partial<Omit<StoredDeployment, "id" | "created" | "name" | "flow_id">>;
 
-/** What a new run takes from its deployment. The two schemas stay text: they are only compiled when they changed. */
+/** What a new run takes from its deployment. The schemas are only read when they changed. */
 export interface RunSource {
   id: string;
   updated: string;
@@ -48,7 +48,7 @@ export interface RunSource {
   job_variables: JsonObject;
   infrastructure_document_id: string | null;
   enforce_parameter_schema: boolean;
-  parameter_openapi_schema: string | null;
+  loadParameterSchema: (() => JsonObject) | null;
   work_queue_id: string | null;
   work_queue_name: string | null;
   work_pool_id: string | null;

@@ -1,6 +1,7 @@
 import { type Kysely, sql } from "kysely";
 import type { Deployment } from "../prefect-api/deployments.ts";
 import type { FilterDeployments } from "../prefect-api/filters.ts";
+import type { JsonObject } from "../prefect-api/primitives.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { Clock } from "../shared/clock.ts";
 import { fromBit, fromJson, toBit, toJson, toJsonOrNull } from "./columns.ts";
@@ -88,16 +89,19 @@ export class DeploymentStore {
       ])
       .where("d.id", "=", id)
       .executeTakeFirst();
-    return (
-      row && {
-        ...row,
-        parameters: fromJson(row.parameters),
-        tags: fromJson(row.tags),
-        labels: fromJson(row.labels),
-        job_variables: fromJson(row.job_variables),
-        enforce_parameter_schema: fromBit(row.enforce_parameter_schema),
-      }
-    );
+    if (row === undefined) {
+      return undefined;
+    }
+    const { parameter_openapi_schema: schema, ...columns } = row;
+    return {
+      ...columns,
+      loadParameterSchema: schema === null ? null : () => fromJson<JsonObject>(schema),
+      parameters: fromJson(row.parameters),
+      tags: fromJson(row.tags),
+      labels: fromJson(row.labels),
+      job_variables: fromJson(row.job_variables),
+      enforce_parameter_schema: fromBit(row.enforce_parameter_schema),
+    };
   }
 
   async list(

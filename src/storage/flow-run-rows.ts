@@ -1,7 +1,7 @@
 import type { Kysely } from "kysely";
 import type { FlowRun } from "../prefect-api/flow-runs.ts";
-import { isTerminal, type State, type StateType } from "../prefect-api/states.ts";
-import { secondsBetween, timestampFromDate } from "../prefect-api/timestamp.ts";
+import { estimateTimes } from "../prefect-api/run-estimates.ts";
+import type { State, StateType } from "../prefect-api/states.ts";
 import { fromBit, fromJson, fromJsonOrNull, toJson, toJsonOrNull } from "./columns.ts";
 import type { Database } from "./database-types.ts";
 
@@ -79,38 +79,6 @@ function currentState(row: FlowRunRow): State | null {
     data: fromJsonOrNull(row.state_data),
     state_details: fromJson(row.state_details),
   };
-}
-
-interface RunTimes {
-  state_type: StateType | null;
-  state_timestamp: string | null;
-  total_run_time: number;
-  start_time: string | null;
-  expected_start_time: string | null;
-}
-
-/** The run time including what passes now, and how late the run started or is to start. */
-export function estimateTimes(run: RunTimes, now: Date) {
-  const timestamp = timestampFromDate(now);
-  const running = run.state_type === "RUNNING" && run.state_timestamp !== null;
-  return {
-    estimated_run_time:
-      running && run.state_timestamp !== null
-        ? run.total_run_time + Math.max(0, secondsBetween(run.state_timestamp, timestamp))
-        : run.total_run_time,
-    estimated_start_time_delta: estimateStartDelta(run, timestamp),
-  };
-}
-
-function estimateStartDelta(run: RunTimes, now: string): number {
-  if (run.expected_start_time === null) {
-    return 0;
-  }
-  if (run.start_time !== null) {
-    return run.start_time > run.expected_start_time ? secondsBetween(run.expected_start_time, run.start_time) : 0;
-  }
-  const ended = run.state_type !== null && isTerminal(run.state_type);
-  return !ended && now > run.expected_start_time ? secondsBetween(run.expected_start_time, now) : 0;
 }
 
 interface StateRow {

@@ -7,11 +7,8 @@ import type { Database } from "./database-types.ts";
 /** Rows of one insert: 8 parameters each, and SQLite takes 32,766 in a statement. Fixed, so that the statement is cached. */
 const ROWS_PER_INSERT = 100;
 
-export type StoredLog = Required<Pick<Log, "id" | "name" | "level" | "message" | "timestamp">> & {
-  created: string;
-  flow_run_id: string | null;
-  task_run_id: string | null;
-};
+/** A log line as the wire has it, every key present. */
+export type StoredLog = Database["logs"] & { updated: string };
 
 export class LogStore {
   readonly #db: Kysely<Database>;
@@ -24,7 +21,7 @@ export class LogStore {
     for (let start = 0; start < logs.length; start += ROWS_PER_INSERT) {
       await this.#db
         .insertInto("logs")
-        .values(logs.slice(start, start + ROWS_PER_INSERT))
+        .values(logs.slice(start, start + ROWS_PER_INSERT).map(({ updated: _updated, ...row }) => row))
         .execute();
     }
   }
@@ -48,7 +45,7 @@ export class LogStore {
   }
 }
 
-export function logFromRow(row: StoredLog): Log {
+function logFromRow(row: Database["logs"]): Log {
   return {
     id: row.id,
     created: row.created,

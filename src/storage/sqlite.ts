@@ -1,6 +1,6 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { Kysely, SqliteDialect } from "kysely";
-import { UserError } from "../shared/errors.ts";
+import { TransientError, UserError } from "../shared/errors.ts";
 import type { Database } from "./database-types.ts";
 
 const BUSY_TIMEOUT_MS = 5000;
@@ -44,10 +44,18 @@ export function buildKysely(connection: DatabaseSync): Kysely<Database> {
 function wrapStatement(statement: StatementSync) {
   return {
     reader: statement.columns().length > 0,
-    all: (parameters: readonly unknown[]) => statement.all(...parameters.map(toSqlValue)),
-    run: (parameters: readonly unknown[]) => statement.run(...parameters.map(toSqlValue)),
+    all: (parameters: readonly unknown[]) => asOurs(() => statement.all(...parameters.map(toSqlValue))),
+    run: (parameters: readonly unknown[]) => asOurs(() => statement.run(...parameters.map(toSqlValue))),
     iterate: (parameters: readonly unknown[]) => statement.iterate(...parameters.map(toSqlValue)),
   };
+}
+
+function asOurs<T>(execute: () => T): T {
+  try {
+    return execute();
+  } catch (error) {
+    throw toStorageError(error);
+  }
 }
 
 /** node:sqlite binds NULL for some unsuitable values without a word: refuse them here. */
@@ -77,32 +85,31 @@ export function lockDatabase(file: string): DatabaseSync {
 }
 
 const SQLITE_CONSTRAINT = 19;
-const SQLITE_CONSTRAINT_FOREIGNKEY = 787;
 const SQLITE_CONSTRAINT_PRIMARYKEY = 1555;
 const SQLITE_CONSTRAINT_UNIQUE = 2067;
 const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
+/** Prefect's words; operations that know what was taken say it better. */
+const CONFLICT = "Data integrity conflict. This usually means a unique or foreign key constraint was violated.";
 
-export type StorageFailure = "unique" | "foreign-key" | "constraint" | "busy" | "other";
-
-/** Which kind of failure the database reported, by its number. `other` for everything that is no database error. */
-export function classifyStorageError(error: unknown): StorageFailure {
+/**
+ * What the database reports, by its number: a taken key is UserError ALREADY_EXISTS, any other broken constraint (a
+ * flow that does not exist) DATA_CONFLICT, a database that is busy TransientError SERVICE_UNAVAILABLE.
+ */
+function toStorageError(error: unknown): unknown {
   if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") {
-    return "other";
+    return error;
   }
   if (error.errcode === SQLITE_CONSTRAINT_UNIQUE || error.errcode === SQLITE_CONSTRAINT_PRIMARYKEY) {
-    return "unique";
-  }
-  if (error.errcode === SQLITE_CONSTRAINT_FOREIGNKEY) {
-    return "foreign-key";
+    return new UserError("ALREADY_EXISTS", CONFLICT, { cause: error });
   }
   switch (error.errcode & 0xff) {
     case SQLITE_CONSTRAINT:
-      return "constraint";
+      return new UserError("DATA_CONFLICT", CONFLICT, { cause: error });
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return "busy";
+      return new TransientError("SERVICE_UNAVAILABLE", "Service Unavailable", { cause: error });
     default:
-      return "other";
+      return error;
   }
 }

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { FilterTaskRuns } from "../prefect-api/filters.ts";
+import { estimateTimes } from "../prefect-api/run-estimates.ts";
 import type { State } from "../prefect-api/states.ts";
 import type { TaskRun } from "../prefect-api/task-runs.ts";
 import type { Clock } from "../shared/clock.ts";
@@ -7,7 +8,7 @@ import { UserError } from "../shared/errors.ts";
 import { fromJson, fromJsonOrNull, toJson } from "./columns.ts";
 import type { Database } from "./database-types.ts";
 import { type CrossFilters, crossMatchTaskRuns } from "./filters.ts";
-import { estimateTimes, stateFromRow, stateToRow } from "./flow-run-rows.ts";
+import { stateFromRow, stateToRow } from "./flow-run-rows.ts";
 
 type TaskRunSort = FilterTaskRuns["sort"];
 

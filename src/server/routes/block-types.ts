@@ -5,8 +5,7 @@ import { type BlockType, CreateBlockType, UpdateBlockType } from "../../prefect-
 import { paging } from "../../prefect-api/filters.ts";
 import { MAX_PAGE_SIZE, Uuid } from "../../prefect-api/primitives.ts";
 import { timestampFromDate } from "../../prefect-api/timestamp.ts";
-import { UserError } from "../../shared/errors.ts";
-import { classifyStorageError } from "../../storage/sqlite.ts";
+import { hasCode, UserError } from "../../shared/errors.ts";
 import type { App, AppDeps } from "../app.ts";
 import { checkLimit } from "../paging.ts";
 
@@ -59,7 +58,7 @@ export function registerBlockTypes(api: App, deps: AppDeps): void {
     try {
       await store.transaction((tx) => tx.blocks.insertType(type));
     } catch (cause) {
-      if (classifyStorageError(cause) === "unique") {
+      if (hasCode(cause, "ALREADY_EXISTS")) {
         throw new UserError("ALREADY_EXISTS", `Block type with name "${body.name}" already exists`, { cause });
       }
       throw cause;

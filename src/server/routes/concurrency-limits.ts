@@ -14,9 +14,8 @@ import {
 import { paging } from "../../prefect-api/filters.ts";
 import { isUuid, Uuid } from "../../prefect-api/primitives.ts";
 import { timestampFromDate } from "../../prefect-api/timestamp.ts";
-import { UserError } from "../../shared/errors.ts";
+import { hasCode, UserError } from "../../shared/errors.ts";
 import type { ConcurrencyLimit } from "../../storage/concurrency-limits.ts";
-import { classifyStorageError } from "../../storage/sqlite.ts";
 import type { Nouns } from "../../storage/store.ts";
 import type { App, AppDeps } from "../app.ts";
 import { checkLimit } from "../paging.ts";
@@ -101,7 +100,7 @@ async function naming(name: string, write: () => Promise<void>): Promise<void> {
   try {
     await write();
   } catch (cause) {
-    if (classifyStorageError(cause) === "unique") {
+    if (hasCode(cause, "ALREADY_EXISTS")) {
       throw new UserError("ALREADY_EXISTS", `A concurrency limit with the name "${name}" already exists.`, { cause });
     }
     throw cause;

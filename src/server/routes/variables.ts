@@ -4,8 +4,7 @@ import { FilterVariables, VariableFilter } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { timestampFromDate } from "../../prefect-api/timestamp.ts";
 import { CreateVariable, UpdateVariable, type Variable } from "../../prefect-api/variables.ts";
-import { UserError } from "../../shared/errors.ts";
-import { classifyStorageError } from "../../storage/sqlite.ts";
+import { hasCode, UserError } from "../../shared/errors.ts";
 import type { App, AppDeps } from "../app.ts";
 import { checkLimit } from "../paging.ts";
 
@@ -86,7 +85,7 @@ async function naming(name: string, write: () => Promise<void>): Promise<void> {
   try {
     await write();
   } catch (cause) {
-    if (classifyStorageError(cause) === "unique") {
+    if (hasCode(cause, "ALREADY_EXISTS")) {
       throw new UserError("ALREADY_EXISTS", `A variable with the name '${name}' already exists.`, { cause });
     }
     throw cause;
