@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { ReceivedEvent } from "../prefect-api/events.ts";
-import { isUuid, JsonObject, Labels, Tags } from "../prefect-api/primitives.ts";
+import { isUuid, Labels, Tags } from "../prefect-api/primitives.ts";
 import {
   completeStateDetails,
   defaultStateName,
