@@ -23,7 +23,7 @@ export function decideVerdict(exit: Exit, what: string, state: LastState | null 
   }
   switch (state?.type) {
     case "CRASHED":
-      return exit.kind === "exited" && exit.wasOutOfMemory
+      return exit.kind === "exited" && exit.wasOutOfMemory === true
         ? { outcome: "explained", message: `${explainExit(exit, what)} ${state?.message ?? ""}`.trim() }
         : { outcome: "leave", why: "the run has its final state" };
     case "COMPLETED":
@@ -50,24 +50,27 @@ export function explainExit(exit: Exclude<Exit, { kind: "unwatched" }>, what: st
     return `${exit.what} was removed by somebody before it had ended.`;
   }
   const { exitCode, wasOutOfMemory, memoryLimit } = exit;
-  if (wasOutOfMemory) {
+  if (wasOutOfMemory === true) {
     const limit = memoryLimit === undefined ? "the memory of its host" : `its memory limit (mem_limit ${memoryLimit})`;
     return `${capitalize(what)} ran out of memory: the kernel killed a process of it at ${limit}. Exit code ${exitCode}.`;
   }
   if (exitCode === 0) {
     return `${capitalize(what)} ended with exit code 0, but its flow run had reported no final state.`;
   }
-  const meaning = EXIT_CODES.get(exitCode);
+  const meaning =
+    exitCode === SIGKILLED && wasOutOfMemory === undefined ? KILLED_FOR_ANY_REASON : EXIT_CODES.get(exitCode);
   return `${capitalize(what)} ended with exit code ${exitCode}${meaning === undefined ? "" : `: ${meaning}`}.`;
 }
 
+const SIGKILLED = 137;
+const KILLED_FOR_ANY_REASON = "it was killed (SIGKILL), by somebody or by the kernel for want of memory";
 const EXIT_CODES: ReadonlyMap<number, string> = new Map([
   [125, "the container runtime itself failed"],
   [126, "its command is not executable"],
   [127, "its command was not found (is Prefect installed there?)"],
   [130, "it was interrupted (SIGINT)"],
   [134, "it aborted itself (SIGABRT)"],
-  [137, "it was killed from outside (SIGKILL), and not for want of memory"],
+  [SIGKILLED, "it was killed from outside (SIGKILL), and not for want of memory"],
   [139, "it crashed (SIGSEGV)"],
   [143, "it was asked to stop (SIGTERM)"],
 ]);

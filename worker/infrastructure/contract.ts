@@ -5,8 +5,8 @@ export type Exit =
   | {
       kind: "exited";
       exitCode: number;
-      /** The kernel killed a process of it for want of memory. The exit code may be 0 all the same. */
-      wasOutOfMemory: boolean;
+      /** The kernel killed a process of it for want of memory; undefined where nobody can tell. The exit code may be 0 all the same. */
+      wasOutOfMemory: boolean | undefined;
       /** Its memory limit in the user's words, when there was one. */
       memoryLimit?: string | undefined;
       lastLines: string[];

@@ -137,7 +137,7 @@ function buildStartedRun(
       }
       const exitCode = await Promise.race([ended, rejectOnAbort(signal)]);
       await cleanUp();
-      return { kind: "exited", exitCode, wasOutOfMemory: false, lastLines };
+      return { kind: "exited", exitCode, wasOutOfMemory: undefined, lastLines };
     },
     stop: async (graceSeconds) => {
       killGroup(child, "SIGTERM");
