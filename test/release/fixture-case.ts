@@ -2,14 +2,15 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { z } from "zod";
-import { createPrefectClient } from "../../src/client/prefect-client.ts";
+import type { PrefectClient } from "../../src/client/prefect-client.ts";
+import type { Deployment } from "../../src/prefect-api/deployments.ts";
 import type { DeployFlags } from "../../src/project/overlay.ts";
 import { deploy } from "../../src/release/deploy.ts";
 import { runProcess } from "../../src/release/steps/run-process.ts";
 import { defineStep } from "../../src/release/steps/step.ts";
 import { STEPS, type StepTable } from "../../src/release/steps/step-table.ts";
 import { UserError } from "../../src/shared/errors.ts";
-import { FakePrefect } from "./fake-prefect.ts";
+import { openRecordedPlane, type RecordedPlane } from "./recorded-plane.ts";
 
 export const FIXTURES = new URL("../fixtures/prefect-yaml/", import.meta.url).pathname;
 
@@ -137,12 +138,10 @@ export async function runCase(name: string): Promise<{ expected: Expected; actua
   await rm(path.join(root, "args.json"));
   await rm(path.join(root, "expected.json"));
 
-  const server = new FakePrefect({
+  await using plane = await openRecordedPlane({
+    ...args,
     work_pools: Object.keys(args.work_pools).length === 0 ? { pool: "process" } : args.work_pools,
-    variables: args.variables,
-    secret_blocks: args.secret_blocks,
   });
-  const { apiUrl, close } = await server.listen();
   const env = { ...BASE_ENVIRONMENT, ...args.env };
   try {
     await runSetup(args.setup, root, env);
@@ -152,14 +151,13 @@ export async function runCase(name: string): Promise<{ expected: Expected; actua
         await mkdir(path.dirname(path.join(root, file)), { recursive: true });
         await writeFile(path.join(root, file), text);
       }
-      await runDeploy(["--all"], root, apiUrl, env);
+      await runDeploy(["--all"], root, plane.client, env);
       await writeFile(path.join(root, "prefect.yaml"), current);
     }
-    server.requests.length = 0;
-    const ran = await runDeploy(args.args, root, apiUrl, env);
-    return { expected, actual: describeRun(server, ran, root) };
+    plane.requests.length = 0;
+    const ran = await runDeploy(args.args, root, plane.client, env);
+    return { expected, actual: await describeRun(plane, ran, root) };
   } finally {
-    await close();
     await rm(home, { recursive: true, force: true });
   }
 }
@@ -188,7 +186,12 @@ interface Ran {
   steps: Expected["steps"];
 }
 
-async function runDeploy(args: string[], root: string, apiUrl: string, env: Record<string, string>): Promise<Ran> {
+async function runDeploy(
+  args: string[],
+  root: string,
+  client: PrefectClient,
+  env: Record<string, string>,
+): Promise<Ran> {
   const said: string[] = [];
   const steps: Expected["steps"] = [];
   const { flags, names, all, projectFile } = parseArgs(args);
@@ -199,7 +202,7 @@ async function runDeploy(args: string[], root: string, apiUrl: string, env: Reco
       selection: { names, all },
       flags,
       env,
-      client: createPrefectClient({ apiUrl }),
+      client,
       output: { progress: (text) => said.push(text), warn: (text) => said.push(text), write: () => undefined },
       signal: new AbortController().signal,
       steps: STAND_IN_STEPS,
@@ -221,24 +224,43 @@ async function runDeploy(args: string[], root: string, apiUrl: string, env: Reco
   }
 }
 
-function describeRun(server: FakePrefect, ran: Ran, root: string): Actual {
-  const names = new Map<string, string>();
-  for (const [flow, id] of server.flows) {
-    names.set(id, `<flow:${flow}>`);
+async function describeRun(plane: RecordedPlane, ran: Ran, root: string): Promise<Actual> {
+  const requests = [...plane.requests];
+  const flows = new Map((await plane.client.flows.list()).map((flow) => [flow.id, flow.name]));
+  const deployments = await plane.client.deployments.list();
+  const names = new Map([...flows].map(([id, name]) => [id, `<flow:${name}>`]));
+  for (const deployment of deployments) {
+    names.set(deployment.id, `<deployment:${deployment.name}>`);
   }
-  for (const deployment of server.deployments) {
-    names.set(String(deployment["id"]), `<deployment:${String(deployment["name"])}>`);
-  }
-  const rename = (value: unknown): unknown => JSON.parse(renameText(JSON.stringify(value), names, root));
+  const shown = deployments.map((deployment) => describeDeployment(deployment, flows.get(deployment.flow_id)));
+  const text = renameText(JSON.stringify({ requests, deployments: shown }), names, root);
   const shape = z.object({ requests: Expected.shape.requests, deployments: Expected.shape.deployments });
-  const described = shape.parse(
-    rename({
-      requests: server.requests,
-      deployments: server.deployments.map((deployment) => server.describe(deployment)),
-    }),
-  );
   const output = ran.output.replaceAll(root, "<CWD>");
-  return { exit_code: ran.exitCode, words: [], output, steps: ran.steps, ...described };
+  return { exit_code: ran.exitCode, words: [], output, steps: ran.steps, ...shape.parse(JSON.parse(text)) };
+}
+
+/** A deployment as the server gives it back, less ids and times. */
+function describeDeployment(deployment: Deployment, flowName: string | undefined): Record<string, unknown> {
+  return {
+    name: deployment.name,
+    flow_name: flowName,
+    version: deployment.version,
+    description: deployment.description,
+    paused: deployment.paused,
+    tags: deployment.tags,
+    entrypoint: deployment.entrypoint,
+    path: deployment.path,
+    work_pool_name: deployment.work_pool_name,
+    work_queue_name: deployment.work_queue_name,
+    job_variables: deployment.job_variables,
+    parameters: deployment.parameters,
+    enforce_parameter_schema: deployment.enforce_parameter_schema,
+    pull_steps: deployment.pull_steps,
+    concurrency_options: deployment.concurrency_options ?? null,
+    concurrency_limit: deployment.global_concurrency_limit?.limit ?? null,
+    parameter_openapi_schema: deployment.parameter_openapi_schema,
+    schedules: deployment.schedules.map(({ id, created, updated, deployment_id, ...schedule }) => schedule),
+  };
 }
 
 function renameText(text: string, names: ReadonlyMap<string, string>, root: string): string {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { after, describe, it } from "node:test";
 import { isMapping } from "../../src/prefect-api/templating.ts";
+import { parseTimestamp, timestampToMs } from "../../src/prefect-api/timestamp.ts";
 import { type Actual, type Expected, FIXTURES, runCase } from "./fixture-case.ts";
 import { REVIEWED_DIFFERENCES } from "./reviewed-differences.ts";
 
@@ -19,9 +20,9 @@ function dropRepeats(requests: Expected["requests"]): Expected["requests"] {
 
 /** Times of the run become `<now>`; the order of schedules is the server's own. */
 function normalize(value: unknown, key = ""): unknown {
-  if (key === "anchor_date" && typeof value === "string") {
+  if (key === "anchor_date" && typeof value === "string" && value !== "<now>") {
     const age = Math.abs(Date.now() - Date.parse(value));
-    return value === "<now>" || age < 300_000 ? "<now>" : value;
+    return age < 300_000 ? "<now>" : timestampToMs(parseTimestamp(value) ?? "");
   }
   if (Array.isArray(value)) {
     const items = value.map((item) => normalize(item));

@@ -28,22 +28,6 @@ function changeTags(tags: string[]): Difference {
   };
 }
 
-function changeVersion(version: string): Difference {
-  return {
-    reason:
-      "Prefect could not import the file and had no version; we read the source without importing, so the version is the file's hash as usual.",
-    change: (expected) => ({
-      ...expected,
-      requests: expected.requests.map((request) =>
-        request.path === "/deployments/"
-          ? { ...request, body: { ...request.body, version, version_info: { type: "prefect:simple", version } } }
-          : request,
-      ),
-      deployments: expected.deployments.map((deployment) => ({ ...deployment, version })),
-    }),
-  };
-}
-
 export const REVIEWED_DIFFERENCES: Readonly<Record<string, Difference>> = {
   "bad-job-variable-type": registersNothing("A job variable that does not fit the pool."),
   "bad-parameter-type": registersNothing("A parameter that does not fit the flow's schema."),
@@ -67,5 +51,4 @@ export const REVIEWED_DIFFERENCES: Readonly<Record<string, Difference>> = {
       return { ...expected, requests: first, deployments };
     },
   },
-  "entrypoint-missing-dependency": changeVersion("6275f40707b18218bcf8ce5a35c1095f"),
 };
