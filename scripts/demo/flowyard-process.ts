@@ -3,7 +3,8 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "../..");
-const STOP_TIMEOUT_MS = 20_000; // a worker waits a little for what it has started
+const PATIENCE_MS = 2_000; // a worker waits for its runs until it is asked a second time
+const STOP_TIMEOUT_MS = 20_000;
 
 /** Runs the launcher as a user would, from this checkout. */
 export interface FlowyardOptions {
@@ -56,15 +57,17 @@ export class FlowyardDaemon {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Asks it to stop, and ends it when it does not. */
+  /** Asks it to stop, insists, and ends it when that does not help. */
   async stop(): Promise<void> {
     if (!this.isRunning) {
       return;
     }
     this.#child.kill("SIGTERM");
-    const timer = setTimeout(() => this.#child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+    const insist = setTimeout(() => this.#child.kill("SIGTERM"), PATIENCE_MS);
+    const end = setTimeout(() => this.#child.kill("SIGKILL"), STOP_TIMEOUT_MS);
     await this.exited;
-    clearTimeout(timer);
+    clearTimeout(insist);
+    clearTimeout(end);
   }
 }
 
