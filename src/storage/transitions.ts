@@ -1,4 +1,4 @@
-import type { Kysely } from "kysely";
+import type { CompiledQuery, Kysely } from "kysely";
 import type { EmpiricalPolicy } from "../prefect-api/flow-runs.ts";
 import type { CreatedBy } from "../prefect-api/primitives.ts";
 import type { State, StateType } from "../prefect-api/states.ts";
@@ -61,14 +61,17 @@ type ChangedColumns = Pick<
 /** State changes of flow runs: the one statement that reads and the two that write. */
 export class TransitionStore {
   readonly #db: Kysely<Database>;
+  /** Compiled once: building this text anew took a tenth of the time of a state change. */
+  readonly #find: CompiledQuery<ChangingRunRow>;
 
   constructor(db: Kysely<Database>) {
     this.#db = db;
+    this.#find = selectChangingRun(db).where("r.id", "=", "").compile();
   }
 
   async find(flowRunId: string): Promise<ChangingRun | undefined> {
-    const row = await selectChangingRun(this.#db).where("r.id", "=", flowRunId).executeTakeFirst();
-    return row && changingRunFromRow(row);
+    const { rows } = await this.#db.executeQuery({ ...this.#find, parameters: [flowRunId] });
+    return rows[0] && changingRunFromRow(rows[0]);
   }
 
   async save(flowRunId: string, state: State, changes: ChangedColumns): Promise<void> {
