@@ -70,8 +70,9 @@ export class TransitionStore {
   }
 
   async find(flowRunId: string): Promise<ChangingRun | undefined> {
-    const { rows } = await this.#db.executeQuery({ ...this.#find, parameters: [flowRunId] });
-    return rows[0] && changingRunFromRow(rows[0]);
+    const query: CompiledQuery<ChangingRunRow> = { ...this.#find, parameters: [flowRunId] };
+    const [row] = (await this.#db.executeQuery(query)).rows;
+    return row && changingRunFromRow(row);
   }
 
   async save(flowRunId: string, state: State, changes: ChangedColumns): Promise<void> {
