@@ -1,5 +1,14 @@
 import { toJson } from "./json-value.ts";
-import { doubtful, type Json, plain, type Schema, type SchemaBuilder, type TypeSchema } from "./schema.ts";
+import {
+  doubtful,
+  isSchema as isObject,
+  type Json,
+  nullable,
+  plain,
+  type Schema,
+  type SchemaBuilder,
+  type TypeSchema,
+} from "./schema.ts";
 import { type CallArguments, type ObjectValue, truthOf, type Value } from "./value.ts";
 
 /** A type with what `Annotated` or a field says about it. */
@@ -80,16 +89,23 @@ const CONSTRAINTS: Readonly<Record<string, Partial<Record<"number" | "string" | 
 };
 
 export function applyConstraints(target: TypeSchema, args: CallArguments, builder: SchemaBuilder): TypeSchema {
+  if (target.nullableOf !== undefined) return nullable(applyConstraints(target.nullableOf, args, builder));
   let { schema } = target;
   for (const [name, value] of args.named) {
     const keywords = CONSTRAINTS[name];
     if (keywords === undefined || value.kind === "none") continue;
     const json = toJson(value, builder.interpreter);
     if (json.kind !== "json" || "$ref" in schema) return doubtful(builder, `the constraint ${name} is not followed`);
-    schema = constrain(schema, keywords, json.json);
+    schema =
+      target.isOpen === true
+        ? { ...schema, [OPEN_NAMES[name] ?? name]: json.json }
+        : constrain(schema, keywords, json.json);
   }
   return { ...target, schema };
 }
+
+/** How pydantic names a constraint on something that is of no single JSON type. */
+const OPEN_NAMES: Readonly<Record<string, string>> = { min_length: "minLength", max_length: "maxLength" };
 
 function constrain(schema: Schema, keywords: Partial<Record<string, string>>, value: Json): Schema {
   const choices = schema.anyOf;
@@ -123,10 +139,6 @@ export function applyField(target: TypeSchema, args: CallArguments, builder: Sch
   if (json.kind !== "json" || !isObject(json.json))
     return doubtful(builder, "the field's json_schema_extra is not known");
   return { ...result, schema: { ...result.schema, ...extra, ...json.json } };
-}
-
-function isObject(value: Json): value is Schema {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** `Field(discriminator="kind")` over a union of models. */

@@ -103,6 +103,8 @@ function callOnItems(name: string, args: CallArguments): Value | null {
   const [first] = args.positional;
   if (name === "dict") return makeDict(first, args);
   if (name === "range") return makeRange(args);
+  if ((name === "min" || name === "max") && args.positional.length > 1)
+    return args.named.size > 0 ? null : extreme(name, args.positional);
   const items = first === undefined ? [] : iterate(first);
   if (items === null) return null;
   switch (name) {
@@ -128,7 +130,7 @@ function callOnItems(name: string, args: CallArguments): Value | null {
       return args.named.size > 0 ? null : sort(items);
     case "min":
     case "max":
-      return args.named.size > 0 ? null : extreme(name, args.positional.length > 1 ? args.positional : items);
+      return args.named.size > 0 ? null : extreme(name, items);
     case "any":
     case "all": {
       const truths = items.map(truthOf);

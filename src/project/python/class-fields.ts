@@ -1,17 +1,29 @@
-import { ancestorsOf, kindOfClass } from "./class-kind.ts";
+import { ancestorsOf, kindOfClass, nameOfBase } from "./class-kind.ts";
 import type { Interpreter } from "./interpreter.ts";
-import type { Annotation, CallArguments, ClassValue, Scope, Value } from "./value.ts";
+import { aliasGeneratorOf } from "./model-settings.ts";
+import {
+  type Annotation,
+  type CallArguments,
+  type ClassValue,
+  NONE,
+  type Scope,
+  truthOf,
+  type Value,
+} from "./value.ts";
 
 /** A field of a model, dataclass, typed dict or named tuple, before its type is looked at. */
 export interface FieldOfClass {
   name: string;
   /** The name under which it is given. */
   alias: string;
+  /** The name under which it is written. */
+  writtenName: string;
   annotation: Value;
   /** What the class body assigns: `Field(…)`, `field(…)` or a plain value. */
   options: CallArguments | null;
   default: Value | null;
   factory: Value | null;
+  isKeywordOnly: boolean;
   owner: ClassValue;
 }
 
@@ -19,16 +31,30 @@ export interface FieldOfClass {
 export function fieldsOfClass(type: ClassValue, interpreter: Interpreter): FieldOfClass[] | null {
   const kind = kindOfClass(type);
   if (kind === "unknown") return null;
+  const rename = aliasGeneratorOf(type);
   const fields = new Map<string, FieldOfClass>();
   for (const owner of ancestorsOf(type).toReversed()) {
-    for (const { name, annotation } of owner.annotations) {
+    if (owner.scope.isOpen || rename === null) return null;
+    let isKeywordOnly = truthOf(owner.dataclass?.options.get("kw_only") ?? NONE) === true;
+    for (const { name, annotation } of annotationsOf(owner)) {
       const resolved = resolveAnnotation(annotation, owner, interpreter);
+      if (resolved.kind === "known" && resolved.name === "dataclasses.KW_ONLY") isKeywordOnly = true;
       if (isNoField(name, resolved, kind)) continue;
-      fields.set(name, makeField(name, resolved, owner));
+      const field = makeField({ name, annotation: resolved, owner, isKeywordOnly }, rename);
+      if (field === null) return null;
+      fields.set(name, field);
     }
-    if (owner.scope.isOpen) return null;
   }
-  return [...fields.values()];
+  // A dataclass lists what can only be given by name last.
+  return [...fields.values()].toSorted((a, b) => Number(a.isKeywordOnly) - Number(b.isKeywordOnly));
+}
+
+/** What the class body annotates; what a `RootModel[…]` holds counts as a field `root`. */
+function annotationsOf(owner: ClassValue): { name: string; annotation: Annotation }[] {
+  const base = owner.bases.find((one) => nameOfBase(one) === "pydantic.RootModel");
+  if (base === undefined || owner.annotations.some(({ name }) => name === "root")) return owner.annotations;
+  const value: Value = (base.kind === "generic" ? base.args[0] : undefined) ?? { kind: "known", name: "typing.Any" };
+  return [{ name: "root", annotation: { kind: "value", value } }, ...owner.annotations];
 }
 
 /** Evaluates an annotation where the class stands; quoted names may be of the class itself. */
@@ -48,24 +74,48 @@ function isNoField(name: string, annotation: Value, kind: string): boolean {
   return kind === "model" && (name.startsWith("_") || name === "model_config");
 }
 
-function makeField(name: string, annotation: Value, owner: ClassValue): FieldOfClass {
-  const assigned = owner.attributes.get(name) ?? null;
-  const field: FieldOfClass = { name, alias: name, annotation, options: null, default: assigned, factory: null, owner };
-  for (const options of [...annotatedFields(annotation), assigned]) {
+type FieldStart = Pick<FieldOfClass, "name" | "annotation" | "owner" | "isKeywordOnly">;
+
+/** Null if its name cannot be known. */
+function makeField(start: FieldStart, rename: (name: string) => string): FieldOfClass | null {
+  const assigned = start.owner.attributes.get(start.name) ?? null;
+  const renamed = rename(start.name);
+  const field: FieldOfClass = {
+    ...start,
+    alias: renamed,
+    writtenName: renamed,
+    options: null,
+    default: assigned,
+    factory: null,
+  };
+  for (const options of [...annotatedFields(start.annotation), assigned]) {
     if (options?.kind !== "object" || !/^(?:pydantic\.Field|dataclasses\.field)$/.test(options.type)) continue;
     if (options === assigned) {
       field.options = options.args;
       field.default = null;
     }
-    const isPydantic = options.type === "pydantic.Field";
-    const value = options.args.named.get("default") ?? (isPydantic ? options.args.positional[0] : undefined);
+    const { named, positional } = options.args;
+    const value = named.get("default") ?? (options.type === "pydantic.Field" ? positional[0] : undefined);
     if (value !== undefined && value.kind !== "ellipsis") field.default = value;
-    field.factory = options.args.named.get("default_factory") ?? field.factory;
-    const alias = options.args.named.get("validation_alias") ?? options.args.named.get("alias");
-    if (alias?.kind === "str") field.alias = alias.value;
+    field.factory = named.get("default_factory") ?? field.factory;
+    if (truthOf(named.get("kw_only") ?? NONE) === true) field.isKeywordOnly = true;
+    const alias = nameGiven(named.get("validation_alias") ?? named.get("alias"));
+    const writtenName = nameGiven(named.get("serialization_alias") ?? named.get("alias"));
+    if (alias === null || writtenName === null) return null;
+    field.alias = alias ?? field.alias;
+    field.writtenName = writtenName ?? field.writtenName;
   }
   if (field.default?.kind === "ellipsis" && field.options === null) field.default = null;
   return field;
+}
+
+/** An alias as text; of several choices the first. Undefined: none given. Null: not known. */
+function nameGiven(alias: Value | undefined): string | null | undefined {
+  if (alias === undefined || alias.kind === "none") return undefined;
+  if (alias.kind === "str") return alias.value;
+  const first =
+    alias.kind === "object" && alias.type === "pydantic.AliasChoices" ? alias.args.positional[0] : undefined;
+  return first?.kind === "str" ? first.value : null;
 }
 
 /** `Field(…)` among the metadata of `Annotated`. */

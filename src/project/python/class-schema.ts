@@ -1,4 +1,4 @@
-import { applyField } from "./annotated-schema.ts";
+import { applyMetadata } from "./annotated-schema.ts";
 import { titleCase } from "./call-method.ts";
 import { type FieldOfClass, fieldsOfClass } from "./class-fields.ts";
 import { classAttribute, kindOfClass, knownBasesOf } from "./class-kind.ts";
@@ -8,7 +8,7 @@ import { enumSchema } from "./enum-schema.ts";
 import { PythonError } from "./interpreter.ts";
 import { toJson } from "./json-value.ts";
 import { readModelConfig } from "./model-config.ts";
-import { doubtful, type Json, plain, type Schema, type SchemaBuilder, type TypeSchema } from "./schema.ts";
+import { type Definition, doubtful, plain, type Schema, type SchemaBuilder, type TypeSchema } from "./schema.ts";
 import { type ClassValue, truthOf, type Value } from "./value.ts";
 
 /** A class as pydantic describes it: models, dataclasses and the like by reference, other classes not at all. */
@@ -54,22 +54,24 @@ function referTo(
   const existing = builder.definitions.get(name);
   const reference: TypeSchema = { schema: { $ref: `#/definitions/${name}` }, isReference: true };
   if (existing !== undefined) {
+    existing.isUsed = true;
     const isSame =
       existing.type === identity ||
       (existing.type.kind === "generic" && identity.kind === "generic" && existing.type.origin === identity.origin);
     return isSame ? reference : doubtful(builder, `two classes are called ${title}`);
   }
-  const definition: { type: Value; schema: Schema } = { type: identity, schema: {} };
+  const definition: Definition = { type: identity, schema: {}, isUsed: false };
   builder.definitions.set(name, definition);
   const [scope, variables] = [builder.scope, builder.variables];
   builder.scope = { ...type.scope, names: new Map([...type.scope.names, [type.name, type]]) };
   try {
     const schema = make();
-    if (schema === null) {
+    if (schema === null && !definition.isUsed) {
       builder.definitions.delete(name);
       return plain({});
     }
-    definition.schema = schema;
+    // What refers to itself and turns out to be unknown stays defined, as anything.
+    definition.schema = schema ?? {};
     return reference;
   } catch (error) {
     builder.definitions.delete(name);
@@ -87,16 +89,16 @@ function modelReference(type: ClassValue, args: readonly Value[], builder: Schem
   if (names.length !== args.length || shown.includes(null)) return doubtful(builder, `${type.name}[…] is not followed`);
   const title = `${type.name}[${shown.join(", ")}]`;
   const variables = new Map(names.map((name, index): [string, Value] => [name, resolveVariable(args[index], builder)]));
-  return referTo(
-    type,
-    title,
-    builder,
-    () => {
-      builder.variables = variables;
-      return modelSchema(type, title, builder);
-    },
-    { kind: "generic", origin: type, args: [...args] },
-  );
+  const make = (): Schema | null => {
+    builder.variables = variables;
+    return modelSchema(type, title, builder);
+  };
+  // In the definition's name the arguments are joined without the space that the title has.
+  return referTo(type, `${type.name}[${shown.join(",")}]`, builder, make, {
+    kind: "generic",
+    origin: type,
+    args: [...args],
+  });
 }
 
 function resolveVariable(type: Value | undefined, builder: SchemaBuilder): Value {
@@ -127,34 +129,30 @@ function modelSchema(type: ClassValue, name: string, builder: SchemaBuilder): Sc
     doubtful(builder, `${type.name} makes its schema itself`);
     return null;
   }
-  const root = rootOf(type);
   const title = config.title ?? name;
-  const described = (schema: Schema): Schema => ({ ...descriptionOf(type), ...schema, title, ...config.extra });
-  if (root !== null) return described(builder.build(root).schema);
-  const schema = recordSchema(type, title, builder, config.alias);
+  const schema = knownBasesOf(type).includes("pydantic.RootModel")
+    ? rootSchema(type, title, builder)
+    : recordSchema(type, title, builder);
   if (schema === null) return null;
   if (config.additionalProperties !== null) schema.additionalProperties = config.additionalProperties;
   return { ...schema, ...config.extra };
 }
 
-/** What a `RootModel` holds. */
-function rootOf(type: ClassValue): Value | null {
-  if (!knownBasesOf(type).includes("pydantic.RootModel")) return null;
-  for (const base of type.bases) if (base.kind === "generic" && base.args[0] !== undefined) return base.args[0];
-  const own = type.annotations.find(({ name }) => name === "root");
-  return own?.annotation.kind === "value" ? own.annotation.value : { kind: "known", name: "typing.Any" };
+/** What a `RootModel` holds, in its place. */
+function rootSchema(type: ClassValue, title: string, builder: SchemaBuilder): Schema | null {
+  const root = fieldsOfClass(type, builder.interpreter)?.find((field) => field.name === "root");
+  if (root === undefined) {
+    doubtful(builder, `what ${type.name} holds is not known`);
+    return null;
+  }
+  return { ...fieldSchema(root, "root", builder), ...descriptionOf(type), title };
 }
 
 function descriptionOf(type: ClassValue): Schema {
   return type.docstring === null || type.docstring === "" ? {} : { description: cleanDocstring(type.docstring) };
 }
 
-function recordSchema(
-  type: ClassValue,
-  title: string,
-  builder: SchemaBuilder,
-  rename: (name: string) => string = (name) => name,
-): Schema | null {
+function recordSchema(type: ClassValue, title: string, builder: SchemaBuilder): Schema | null {
   const fields = fieldsOfClass(type, builder.interpreter);
   if (fields === null) {
     doubtful(builder, `the fields of ${type.name} are not known`);
@@ -171,11 +169,9 @@ function recordSchema(
   const properties: Schema = {};
   const required: string[] = [];
   for (const field of fields) {
-    if (!isTypedDict && truthOf(field.options?.named.get("init") ?? { kind: "bool", value: true }) === false) continue;
-    const name = field.alias === field.name ? rename(field.name) : field.alias;
-    properties[name] = fieldSchema(field, name, builder);
+    properties[field.alias] = fieldSchema(field, field.alias, builder);
     const isRequired = isTypedDict ? isRequiredKey(field) : field.default === null && field.factory === null;
-    if (isRequired) required.push(name);
+    if (isRequired) required.push(field.alias);
   }
   return { ...descriptionOf(type), properties, ...(required.length > 0 ? { required } : {}), title, type: "object" };
 }
@@ -193,10 +189,16 @@ function isRequiredKey(field: FieldOfClass): boolean {
   return total === undefined || truthOf(total) !== false;
 }
 
-function fieldSchema(field: FieldOfClass, alias: string, builder: SchemaBuilder): Json {
+function fieldSchema(field: FieldOfClass, alias: string, builder: SchemaBuilder): Schema {
   if (hasPlainValidator(field)) return { title: titleOf(alias) };
-  const base = builder.build(field.annotation);
-  const built = field.options === null ? base : applyField(base, field.options, builder);
+  const built =
+    field.options === null
+      ? builder.build(field.annotation)
+      : applyMetadata(
+          field.annotation,
+          [{ kind: "object", type: "pydantic.Field", args: field.options, json: undefined }],
+          builder,
+        );
   const schema: Schema = { ...built.schema };
   if (schema.title === undefined && !built.isReference) schema.title = titleOf(alias);
   if (field.default === null || kindOfClass(field.owner) === "typed-dict") return schema;

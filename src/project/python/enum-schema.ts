@@ -17,9 +17,9 @@ const TYPES: Readonly<Record<string, string>> = {
 export function enumSchema(type: ClassValue, builder: SchemaBuilder): Schema | null {
   const values: Json[] = [];
   const kinds = new Set<string>();
-  for (const [name, member] of type.attributes) {
-    // Other names for a member are no values of their own.
-    if (member.kind !== "member" || member.name !== name) continue;
+  // Other names of a member count too: pydantic lists its value twice.
+  for (const member of type.attributes.values()) {
+    if (member.kind !== "member") continue;
     const result = toJson(member.value, builder.interpreter);
     if (result.kind !== "json") {
       builder.doubts.push(`the values of ${type.name} are not known`);

@@ -76,6 +76,9 @@ const FLOW_OPTIONS =
 export function explainMissing(entrypoint: Entrypoint, module: ModuleValue, failure: PythonFailure | null): UserError {
   const wanted = entrypoint.path.join(".");
   const flows = listFlows(module);
+  const [broken] = parseModule(module.source.text).errors;
+  const doubt =
+    broken === undefined ? "" : ` A syntax error at line ${locate(module.source, broken).line} may hide it.`;
   const guess = suggestNearest(wanted, flows);
   const hint =
     flows.length > 0
@@ -84,7 +87,7 @@ export function explainMissing(entrypoint: Entrypoint, module: ModuleValue, fail
   const why = failure === null ? "" : ` The file cannot be imported either: ${failure.type}: ${failure.message}.`;
   return new UserError(
     "ENTRYPOINT_INVALID",
-    `The entrypoint "${entrypoint.text}" names "${wanted}", which ${module.path} does not define.${guess}${why}`,
+    `The entrypoint "${entrypoint.text}" names "${wanted}", which ${module.path} does not define.${guess}${doubt}${why}`,
     {
       hint,
       location: locate(module.source, failure?.at ?? 0),

@@ -62,9 +62,8 @@ function makeRecord(
   const instance: InstanceValue = { kind: "instance", type, fields: new Map(), isExact: !hasOwnConstruction(type) };
   const positional = [...args.positional];
   for (const field of fields) {
-    const given =
-      (how === "validated" && kindOfClass(type) === "model" ? undefined : positional.shift()) ??
-      givenByName(field, args);
+    const isByName = field.isKeywordOnly || (kindOfClass(type) === "model" && field.name !== "root");
+    const given = (isByName ? undefined : positional.shift()) ?? givenByName(field, args);
     if (given !== undefined && how === "validated" && !fitsExactly(field.annotation, given)) instance.isExact = false;
     const value = given ?? defaultOf(field, site, interpreter);
     if (value === null) return unknown(`${field.name} of ${type.name} is not given`);

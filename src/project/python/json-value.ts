@@ -1,9 +1,9 @@
 import { fieldsOfClass } from "./class-fields.ts";
-import { classAttribute, kindOfClass } from "./class-kind.ts";
+import { kindOfClass, knownBasesOf } from "./class-kind.ts";
 import { PLAIN_VALUE } from "./instantiate.ts";
 import type { Interpreter } from "./interpreter.ts";
 import type { Json } from "./schema.ts";
-import { type CallArguments, type InstanceValue, truthOf, type Value } from "./value.ts";
+import { type InstanceValue, truthOf, type Value } from "./value.ts";
 
 /**
  * A value as pydantic writes it into a schema. `none`: certainly no JSON, so the schema has no default;
@@ -22,8 +22,9 @@ export function toJson(value: Value, interpreter: Interpreter, depth = 0): JsonR
       return json(null);
     case "bool":
     case "str":
-    case "bytes":
       return json(value.value);
+    case "bytes":
+      return bytesToJson(value.value);
     case "int": {
       const number = Number(value.value);
       return Number.isSafeInteger(number) ? json(number) : { kind: "unknown", why: "the number is too large" };
@@ -53,6 +54,15 @@ export function toJson(value: Value, interpreter: Interpreter, depth = 0): JsonR
         : { kind: "unknown", why: `what ${value.name} is here is not known` };
     default:
       return NOT_JSON;
+  }
+}
+
+/** Bytes are written as the UTF-8 text that they are; others cannot be. */
+function bytesToJson(bytes: string): JsonResult {
+  try {
+    return json(new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(bytes, "latin1")));
+  } catch {
+    return NOT_JSON;
   }
 }
 
@@ -109,17 +119,17 @@ function instanceToJson(value: InstanceValue, interpreter: Interpreter, inner: (
       fields.map((field) => inner(value.fields.get(field.name) ?? { kind: "none" })),
       (items) => items,
     );
-  if (classAttribute(type, "root") !== null) return inner(value.fields.get("root") ?? { kind: "none" });
+  const root = fields.find((field) => field.name === "root" && knownBasesOf(type).includes("pydantic.RootModel"));
+  if (root !== undefined) return inner(value.fields.get("root") ?? { kind: "none" });
   const shown = fields.filter((field) => truthOf(field.options?.named.get("exclude") ?? { kind: "none" }) !== true);
   return combine(
     shown.map((field) => inner(value.fields.get(field.name) ?? { kind: "none" })),
     (items) =>
-      Object.fromEntries(shown.map((field, index): [string, Json] => [serializedName(field), items[index] ?? null])),
+      Object.fromEntries(
+        shown.map((field, index): [string, Json] => [
+          kind === "model" ? field.writtenName : field.name,
+          items[index] ?? null,
+        ]),
+      ),
   );
-}
-
-/** Models are written by alias; a dataclass has none. */
-function serializedName(field: { name: string; options: CallArguments | null }): string {
-  const alias = field.options?.named.get("serialization_alias") ?? field.options?.named.get("alias");
-  return alias?.kind === "str" ? alias.value : field.name;
 }

@@ -1,28 +1,15 @@
-import { ancestorsOf, knownBasesOf } from "./class-kind.ts";
+import { knownBasesOf } from "./class-kind.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { toJson } from "./json-value.ts";
+import { settingsOfModel } from "./model-settings.ts";
 import type { Schema } from "./schema.ts";
-import { type ClassValue, truthOf, type Value } from "./value.ts";
+import type { ClassValue, Value } from "./value.ts";
 
 /** What of a model's configuration shows in its schema. */
 export interface ModelConfig {
   title: string | null;
   additionalProperties: boolean | null;
   extra: Schema;
-  alias(name: string): string;
-}
-
-const ALIAS_GENERATORS: Readonly<Record<string, (name: string) => string>> = {
-  to_camel: (name) => lowerFirst(pascal(name)),
-  to_pascal: pascal,
-};
-
-function pascal(name: string): string {
-  return name.replace(/(?:^|_+)([\p{L}\p{N}])/gu, (_, first: string) => first.toUpperCase());
-}
-
-function lowerFirst(name: string): string {
-  return name.slice(0, 1).toLowerCase() + name.slice(1);
 }
 
 /** Settings that leave no trace in the schema or only one that we follow. */
@@ -37,11 +24,7 @@ toml_file json_file yaml_file`.split(/\s+/),
 
 /** Reads `model_config`, an inner `Config` and class keywords; the reason as text if they do more than we follow. */
 export function readModelConfig(type: ClassValue, interpreter: Interpreter): ModelConfig | string {
-  const settings = new Map<string, Value>();
-  for (const one of ancestorsOf(type).toReversed()) {
-    if (one !== type) settings.delete("title");
-    for (const [name, value] of settingsOf(one)) settings.set(name, value);
-  }
+  const settings = settingsOfModel(type);
   for (const [name, value] of settings) {
     if (!HARMLESS.has(name) && name !== "metaclass") return `the setting ${name} of ${type.name} is not followed`;
     if (value.kind === "unknown") return `the setting ${name} of ${type.name} is not known`;
@@ -50,27 +33,12 @@ export function readModelConfig(type: ClassValue, interpreter: Interpreter): Mod
   const json = extra === undefined || extra.kind === "none" ? null : toJson(extra, interpreter);
   if (json !== null && (json.kind !== "json" || !isObject(json.json)))
     return `json_schema_extra of ${type.name} is not known`;
-  const alias = aliasGenerator(settings.get("alias_generator"));
-  if (alias === null) return `the alias generator of ${type.name} is not followed`;
   const title = settings.get("title");
   return {
     title: title?.kind === "str" ? title.value : null,
     additionalProperties: extraProperties(settings.get("extra"), type),
     extra: json?.kind === "json" && isObject(json.json) ? json.json : {},
-    alias,
   };
-}
-
-function settingsOf(type: ClassValue): [string, Value][] {
-  const config = type.attributes.get("model_config");
-  const inner = type.attributes.get("Config");
-  const settings: [string, Value][] = [...type.keywords];
-  if (config?.kind === "object") settings.push(...config.args.named);
-  else if (config?.kind === "dict")
-    for (const { key, value } of config.entries) settings.push([key.kind === "str" ? key.value : "a key", value]);
-  else if (config !== undefined) settings.push(["model_config", config]);
-  if (inner?.kind === "class") settings.push(...[...inner.attributes].filter(([name]) => !name.startsWith("__")));
-  return settings;
 }
 
 function isObject(value: unknown): value is Schema {
@@ -80,10 +48,4 @@ function isObject(value: unknown): value is Schema {
 function extraProperties(extra: Value | undefined, type: ClassValue): boolean | null {
   if (extra?.kind === "str") return extra.value === "forbid" ? false : extra.value === "allow" ? true : null;
   return extra === undefined && knownBasesOf(type).includes("pydantic_settings.BaseSettings") ? false : null;
-}
-
-function aliasGenerator(value: Value | undefined): ((name: string) => string) | null {
-  if (value === undefined || truthOf(value) === false) return (name) => name;
-  const name = value.kind === "known" ? value.name.slice(value.name.lastIndexOf(".") + 1) : "";
-  return value.kind === "known" && value.name.startsWith("pydantic.") ? (ALIAS_GENERATORS[name] ?? null) : null;
 }

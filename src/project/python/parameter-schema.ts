@@ -181,11 +181,7 @@ function withoutTexts(type: Value): Value {
   if (type.kind !== "annotated") return type;
   const metadata = type.metadata.map((one): Value => {
     if (one.kind !== "object" || one.type !== "pydantic.Field") return one;
-    const named = new Map(
-      [...one.args.named].filter(
-        ([name]) => name !== "title" && name !== "description" && name !== "json_schema_extra",
-      ),
-    );
+    const named = new Map([...one.args.named].filter(([name]) => name !== "title" && name !== "description"));
     return { ...one, args: { ...one.args, named } };
   });
   return { ...type, metadata };

@@ -156,6 +156,8 @@ function parseMember(node: SyntaxNode, reader: Reader): Expression {
   const object = parseExpression(target, reader);
   if (mark.name === ".") {
     const property = rest[0];
+    // `5.` and `5.e3` are numbers that the grammar takes for an attribute.
+    if (target.name === "Number") return parseNumber(reader.textOf(node), node);
     return property === undefined
       ? opaque(node)
       : { kind: "attribute", at: node.from, object, name: reader.textOf(property) };

@@ -1,6 +1,6 @@
 import { parser } from "@lezer/python";
 import { parseExpression } from "./parse-expression.ts";
-import { childrenOf, type Reader } from "./parse-node.ts";
+import { childrenOf, type Reader, type SyntaxNode } from "./parse-node.ts";
 import { parseBlock } from "./parse-statement.ts";
 import type { Expression, ModuleSyntax } from "./syntax.ts";
 
@@ -10,10 +10,25 @@ export function parseModule(text: string): ModuleSyntax {
   const errors: number[] = [];
   tree.iterate({
     enter(node) {
-      if (node.type.isError) errors.push(node.from);
+      if (node.type.isError && !isGrammarMiss(node.node)) errors.push(node.from);
     },
   });
   return { body: parseBlock(childrenOf(tree.topNode), createReader(text)), errors };
+}
+
+/**
+ * Valid Python that the grammar stumbles over, as seen in the standard library and in big packages: `5.`, a bare
+ * `yield`, `x[*y]`, `with … as (a, b)`, some patterns, decorators that are more than a name and a call.
+ */
+function isGrammarMiss(node: SyntaxNode): boolean {
+  const parent = node.parent;
+  if (parent === null) return false;
+  if (
+    /^(?:Yield(?:Statement|Expression)|WithStatement|.*Pattern|PatternArgList|MatchClause|Decorator)$/.test(parent.name)
+  )
+    return true;
+  if (parent.name !== "MemberExpression") return false;
+  return parent.firstChild?.name === "Number" || parent.firstChild?.nextSibling?.name === "[";
 }
 
 /** Reads one expression, such as a quoted annotation; null if the text is none. */

@@ -6,7 +6,7 @@ import { comesWithPrefect } from "./known-modules.ts";
 import { parseModule } from "./parse-module.ts";
 import { readSource } from "./source-file.ts";
 import type { ModuleSyntax, Statement } from "./syntax.ts";
-import { type ModuleValue, type Scope, type SourceOfModule, str, unknown } from "./value.ts";
+import { type ModuleValue, type Scope, type SourceOfModule, str, unknown, type Value } from "./value.ts";
 
 /** More files than this are not read for one flow. */
 const MAX_MODULES = 300;
@@ -106,7 +106,10 @@ export function createModule(name: string, source: SourceOfModule): ModuleValue 
     },
   };
   const scope: Scope = {
-    names: new Map([["__name__", str(name)]]),
+    names: new Map<string, Value>([
+      ["__name__", str(name)],
+      ["__file__", unknown("the place of the file")],
+    ]),
     parent: null,
     module,
     kind: "module",

@@ -87,6 +87,8 @@ function loadPieces(source: SourceOfModule, syntax: ModuleSyntax, interpreter: I
   module.isImported = false;
   module.isScript = true;
   const { scope } = module;
+  // Prefect does not set it either.
+  scope.names.delete("__file__");
   for (const statement of syntax.body) {
     if (statement.kind === "import")
       for (const name of statement.names) attempt(() => importName(name, { scope, at: statement.at }, interpreter));

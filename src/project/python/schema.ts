@@ -25,12 +25,23 @@ export interface Schema {
 export interface TypeSchema {
   schema: Schema;
   isReference: boolean;
+  /** `X | None`: what constrains the whole constrains the inner one. */
+  nullableOf?: TypeSchema;
+  /** Several types, or any: pydantic writes constraints beside them under its own names. */
+  isOpen?: boolean;
+}
+
+/** A class under `#/definitions`. `isUsed`: something referred to it while it was being made. */
+export interface Definition {
+  type: Value;
+  schema: Schema;
+  isUsed: boolean;
 }
 
 /** What the makers of schemas share while one flow's schema is made. */
 export interface SchemaBuilder {
   interpreter: Interpreter;
-  definitions: Map<string, { type: Value; schema: Schema }>;
+  definitions: Map<string, Definition>;
   /** Why something was left open that pydantic may describe more closely. */
   doubts: string[];
   /** Where quoted names are looked up now. */
@@ -76,4 +87,29 @@ export function sortKeys(value: Json, parent = ""): Json {
 
 export function areSameJson(a: Json, b: Json): boolean {
   return JSON.stringify(sortKeys(a)) === JSON.stringify(sortKeys(b));
+}
+
+/** `anyOf`, flat, equal members once; a single one stands for itself. */
+export function uniteSchemas(members: readonly TypeSchema[]): TypeSchema {
+  const choices = members.flatMap(({ schema }): Json[] => (isPlainUnion(schema) ? schema.anyOf : [schema]));
+  const unique = choices.filter((choice, index) => choices.findIndex((other) => areSameJson(other, choice)) === index);
+  const [only] = members;
+  if (members.length === 1 && only !== undefined) return only;
+  const [one] = unique;
+  if (unique.length === 1 && one !== undefined && isSchema(one))
+    return { schema: one, isReference: false, isOpen: true };
+  return { schema: { anyOf: unique }, isReference: false, isOpen: true };
+}
+
+export function nullable(inner: TypeSchema): TypeSchema {
+  const none: TypeSchema = plain({ type: "null" });
+  return { schema: uniteSchemas([inner, none]).schema, isReference: inner.isReference, nullableOf: inner };
+}
+
+function isPlainUnion(schema: Schema): schema is { anyOf: Json[] } {
+  return Object.keys(schema).length === 1 && Array.isArray(schema.anyOf);
+}
+
+export function isSchema(value: Json): value is Schema {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -28,7 +28,6 @@ export function findSyntaxError(
     const definition = findDefinition(syntax.body, name);
     const broken = definition?.kind === "function" ? errorInHead(definition, syntax.errors) : undefined;
     if (broken !== undefined) return { message: "invalid syntax", at: broken };
-    if (definition === null) return { message: "invalid syntax", at: first };
   }
   return findClashingParameters(syntax.body, module);
 }

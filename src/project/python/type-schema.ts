@@ -7,14 +7,15 @@ import { isStandardLibrary } from "./known-modules.ts";
 import { KNOWN_TYPES, PREFECT_BLOCKS, WITHOUT_SCHEMA } from "./known-types.ts";
 import { parseExpressionText } from "./parse-module.ts";
 import {
-  areSameJson,
   doubtful,
   type Json,
   NoSchema,
+  nullable,
   plain,
   type Schema,
   type SchemaBuilder,
   type TypeSchema,
+  uniteSchemas,
 } from "./schema.ts";
 import type { Expression } from "./syntax.ts";
 import type { Value } from "./value.ts";
@@ -79,6 +80,7 @@ function resolveQuoted(text: string, builder: SchemaBuilder): Value {
 function knownSchema(name: string, builder: SchemaBuilder): TypeSchema {
   const schema = KNOWN_TYPES[name];
   if (schema !== undefined) return plain(schema);
+  if (name === "typing.Any" || name === "object") return { schema: {}, isReference: false, isOpen: true };
   if (WITHOUT_SCHEMA.has(name)) throw new NoSchema(name, { isPartOfUnion: true });
   if (name === "pydantic.JsonValue") return reference("JsonValue", { kind: "known", name }, {}, builder);
   const block = PREFECT_BLOCKS[name];
@@ -101,7 +103,7 @@ function isPlainClass(name: string): boolean {
 }
 
 function reference(name: string, type: Value, schema: Schema, builder: SchemaBuilder): TypeSchema {
-  builder.definitions.set(name, { type, schema });
+  builder.definitions.set(name, { type, schema, isUsed: true });
   return { schema: { $ref: `#/definitions/${name}` }, isReference: true };
 }
 
@@ -189,7 +191,6 @@ function mappingSchema(key: Value, value: Value, builder: SchemaBuilder): TypeSc
 /** `None` goes last; members without a schema are left out; equal ones count once. */
 function unionSchema(members: readonly Value[], builder: SchemaBuilder): TypeSchema {
   const others = members.filter((member) => !isNone(member));
-  const isNullable = others.length < members.length;
   const built: TypeSchema[] = [];
   let failure: NoSchema | null = null;
   for (const member of others) {
@@ -201,25 +202,12 @@ function unionSchema(members: readonly Value[], builder: SchemaBuilder): TypeSch
     }
   }
   if (failure !== null && built.length === 0) throw failure;
-  const choices = built.flatMap(({ schema }) => (isPlainUnion(schema) ? (schema.anyOf as Json[]) : [schema]));
-  const unique = choices.filter((choice, index) => choices.findIndex((other) => areSameJson(other, choice)) === index);
-  if (isNullable) unique.push({ type: "null" });
-  const isReference = isNullable && built.length === 1 && built[0]?.isReference === true;
-  const [only] = unique;
-  if (unique.length === 1 && only !== undefined && isSchema(only)) return { schema: only, isReference };
-  return { schema: { anyOf: unique }, isReference };
+  const union = uniteSchemas(built);
+  return others.length < members.length ? nullable(union) : union;
 }
 
 function isNone(type: Value): boolean {
   return type.kind === "none" || (type.kind === "known" && type.name === "types.NoneType");
-}
-
-function isPlainUnion(schema: Schema): boolean {
-  return Object.keys(schema).length === 1 && Array.isArray(schema.anyOf);
-}
-
-function isSchema(value: Json): value is Schema {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function literalSchema(values: readonly Value[], builder: SchemaBuilder): TypeSchema {
