@@ -66,7 +66,7 @@ export function findCronProblem(text: string): string | undefined {
     const range = CRON_RANGES[index];
     const bad = range && field.split(",").find((part) => !isCronPart(part, range.from, range.to));
     if (range !== undefined && bad !== undefined) {
-      return `invalid cron ${JSON.stringify(text)}: ${JSON.stringify(bad)} is not a ${range.name} (${range.from} to ${range.to}).`;
+      return `invalid cron ${JSON.stringify(text)}: ${JSON.stringify(bad)} does not fit the field ${range.name} (${range.from} to ${range.to}).`;
     }
   }
   return undefined;

@@ -27,7 +27,7 @@ export interface YamlFile {
   /** Undefined when the file cannot be read as YAML; `problems` then says why. */
   value: unknown;
   problems: Problem[];
-  /** A problem at the value of `path` (at its key when the value is a block of lines), or at the nearest thing above it. */
+  /** A problem at the value of `path` (at its key when it is a mapping or list), or at the nearest thing above it. */
   problemAt(path: Path, severity: Problem["severity"], message: string, hint?: string): Problem;
   /** A problem with the key itself. */
   problemAtKey(path: Path, severity: Problem["severity"], message: string, hint?: string): Problem;
@@ -47,7 +47,7 @@ export function parseYamlFile(file: string, text: string): YamlFile {
     uniqueKeys: false,
     prettyErrors: false,
   });
-  const problems = [...listSyntaxProblems(source, document), ...listDocumentProblems(source, document)];
+  const problems = dropRepeated([...listDocumentProblems(source, document), ...listSyntaxProblems(source, document)]);
   const broken = problems.some((problem) => problem.severity === "error");
   const tooLarge = broken ? undefined : findTooLarge(source, document);
   if (tooLarge !== undefined) {
@@ -62,8 +62,8 @@ export function parseYamlFile(file: string, text: string): YamlFile {
     problems,
     problemAt(path, severity, message, hint) {
       const { key, value } = find(path);
-      const isBlock = (isMap(value) || isSeq(value)) && value.flow !== true;
-      const at = (isBlock ? (key ?? value) : (value ?? key))?.range?.[0] ?? 0;
+      const isCollection = isMap(value) || isSeq(value);
+      const at = (isCollection ? (key ?? value) : (value ?? key))?.range?.[0] ?? 0;
       return buildProblem(source, at, severity, message, hint);
     },
     problemAtKey(path, severity, message, hint) {
@@ -124,6 +124,14 @@ function listSyntaxProblems(source: SourceText, document: Document): Problem[] {
     const unquoted = /^[^"'#]*[:-]\s+\{\{/.test(line) ? QUOTE_BRACES : hint;
     return buildProblem(source, at, "error", message, unquoted);
   });
+}
+
+/** Unquoted braces with text after them are two problems to the parser, and one to whoever wrote them. */
+function dropRepeated(problems: readonly Problem[]): Problem[] {
+  const bracesAt = problems.map(({ hint, location }) => (hint === QUOTE_BRACES ? location?.line : undefined));
+  return problems.filter(
+    (problem, index) => problem.hint !== QUOTE_BRACES || bracesAt.indexOf(problem.location?.line) === index,
+  );
 }
 
 function listDocumentProblems(source: SourceText, document: Document): Problem[] {

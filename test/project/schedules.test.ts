@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { buildCreateSchedule, findCronProblem, parseInterval, parseSchedule } from "../../src/project/schedules.ts";
+
+describe("the interval of a schedule", () => {
+  for (const [text, seconds] of [
+    [90.5, 90.5],
+    ["PT1H30M", 5400],
+    ["P1DT12H", 129_600],
+    ["P2W", 1_209_600],
+    ["PT0.5S", 0.5],
+    ["-PT1H", -3600],
+    ["01:30:00", 5400],
+    ["1:30", 5400],
+    ["2 days, 1:00:00", 176_400],
+    ["120", undefined],
+    ["P", undefined],
+    ["PT", undefined],
+    ["PT1M1H", undefined],
+    ["soon", undefined],
+    [Number.NaN, undefined],
+    [null, undefined],
+  ] as const) {
+    it(`${JSON.stringify(text)} is ${seconds ?? "refused"}`, () => {
+      assert.equal(parseInterval(text), seconds);
+    });
+  }
+});
+
+describe("the cron of a schedule", () => {
+  for (const text of [
+    "0 0 * * *",
+    "*/15 8-17 * * 1-5",
+    "0 9 * jan,FEB mon-fri",
+    "@daily",
+    "0 0 L * *",
+    "0 0 * * 2#1",
+    "0 0 1,15 * ? 30",
+  ]) {
+    it(`may be ${text}`, () => {
+      assert.equal(findCronProblem(text), undefined);
+    });
+  }
+  for (const [text, reason] of [
+    ["not a cron", /3 fields/],
+    ["60 * * * *", /"60" does not fit the field minute \(0 to 59\)/],
+    ["* 24 * * *", /"24" does not fit the field hour/],
+    ["* * 0 * *", /"0" does not fit the field day of month/],
+    ["* * * * funday", /"funday" does not fit the field day of week/],
+    ["*/0 * * * *", /"\*\/0" does not fit the field minute/],
+    ["1-2-3 * * * *", /"1-2-3" does not fit the field minute/],
+  ] as const) {
+    it(`may not be ${text}`, () => {
+      assert.match(findCronProblem(text) ?? "", reason);
+    });
+  }
+});
+
+describe("a schedule", () => {
+  const now = new Date("2026-01-02T03:04:05.678Z");
+
+  it("of an update says only what the file says", () => {
+    const schedule = parseSchedule({
+      interval: "PT1H",
+      anchor_date: "2024-02-03 04:05:06",
+      slug: "hourly",
+      active: "no",
+    });
+
+    assert.deepEqual(schedule, {
+      schedule: { interval: 3600, anchor_date: "2024-02-03T04:05:06Z" },
+      active: false,
+      slug: "hourly",
+    });
+  });
+
+  it("of a creation says every key, and is anchored now", () => {
+    const schedule = parseSchedule({ interval: 60 });
+    assert.ok(!("message" in schedule));
+
+    assert.deepEqual(buildCreateSchedule(schedule, now), {
+      schedule: { interval: 60, anchor_date: "2026-01-02T03:04:05.678Z", timezone: "UTC" },
+      active: true,
+      max_scheduled_runs: null,
+      parameters: {},
+      slug: null,
+      replaces: null,
+    });
+  });
+
+  it("by rule gets the anchor that it has anyway, unless it runs by the minute", () => {
+    const daily = parseSchedule({ rrule: "FREQ=DAILY" });
+    const everyMinute = parseSchedule({ rrule: "FREQ=MINUTELY;INTERVAL=5" });
+    const json = parseSchedule({
+      rrule: '{"rrule": "DTSTART:20240101T000000\\nFREQ=DAILY", "timezone": "Asia/Tokyo"}',
+    });
+
+    assert.deepEqual(daily, { schedule: { rrule: "DTSTART:20200101T000000\nFREQ=DAILY", timezone: "UTC" } });
+    assert.deepEqual(everyMinute, { schedule: { rrule: "FREQ=MINUTELY;INTERVAL=5", timezone: "UTC" } });
+    assert.deepEqual(json, { schedule: { rrule: "DTSTART:20240101T000000\nFREQ=DAILY", timezone: "Asia/Tokyo" } });
+  });
+
+  it("names the key that is wrong", () => {
+    const keys = [
+      parseSchedule({ cron: "* * * * *", timezone: "Mars/Olympus" }),
+      parseSchedule({ interval: 0 }),
+      parseSchedule({ interval: 60, anchor_date: "yesterday" }),
+      parseSchedule({ rrule: "EVERY DAY" }),
+      parseSchedule({ rrule: "{broken" }),
+      parseSchedule({ cron: "* * * * *", day_or: "maybe" }),
+      parseSchedule({}),
+    ].map((result) => ("key" in result ? result.key : undefined));
+
+    assert.deepEqual(keys, ["timezone", "interval", "anchor_date", "rrule", "rrule", "day_or", ""]);
+  });
+});
