@@ -19,13 +19,12 @@ on_running`.split(/\s+/);
 const RESERVED_PARAMETERS: readonly string[] = ["return_state", "wait_for"];
 
 /** Parameter names that pydantic cannot validate calls with, since its models use them themselves. */
-const UNVALIDATABLE_PARAMETERS: readonly string[] = [
-  "model_config",
-  "v__args",
-  "v__kwargs",
-  "v__positional_only",
-  "v__duplicate_kwargs",
-];
+const UNVALIDATABLE_PARAMETERS: ReadonlySet<string> = new Set(
+  `model_config model_dump model_dump_json model_validate model_validate_json model_validate_strings v__args v__kwargs v__positional_only
+v__duplicate_kwargs`.split(/\s+/),
+);
+
+const HOOKS: readonly string[] = ["on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running"];
 
 /** `flow(…)` and `Flow(…)`; null if the callee is neither. */
 export function callFlow(name: string, args: CallArguments, site: Site): Value | null {
@@ -54,6 +53,7 @@ function makeFlow(fn: Value, options: Map<string, Value>, site: Site): Value {
   if (inner.kind === "partial")
     throw new PythonError("AttributeError", "'functools.partial' object has no attribute '__name__'", site);
   if (inner.kind !== "function") return unknown("the function that the flow is made of is not known");
+  checkOptions(options, site);
   checkParameters(inner, options, site);
   return {
     kind: "flow",
@@ -97,6 +97,27 @@ function descriptionOfFlow(fn: FunctionValue, given: Value | undefined): Value |
   return fn.docstring === null ? null : { kind: "str", value: cleanDocstring(fn.docstring) };
 }
 
+function checkOptions(options: ReadonlyMap<string, Value>, site: Site): void {
+  const isNumber = (value: Value | undefined): boolean => /^(?:bool|int|float)$/.test(value?.kind ?? "");
+  for (const name of HOOKS) {
+    const value = options.get(name);
+    if (value?.kind === "function" || isNumber(value)) {
+      throw new PythonError(
+        "TypeError",
+        `Expected iterable for '${name}'; got ${value?.kind} instead. Please provide a list of hooks.`,
+        site,
+      );
+    }
+  }
+  if (isNumber(options.get("flow_run_name"))) {
+    throw new PythonError(
+      "TypeError",
+      `Expected string or callable for 'flow_run_name'; got ${options.get("flow_run_name")?.kind} instead.`,
+      site,
+    );
+  }
+}
+
 function checkParameters(fn: FunctionValue, options: ReadonlyMap<string, Value>, site: Site): void {
   const signature = signatureOf(fn);
   for (const { name, at } of signature.parameters) {
@@ -116,7 +137,7 @@ function checkParameters(fn: FunctionValue, options: ReadonlyMap<string, Value>,
       );
     }
     const isValidated = truthOf(options.get("validate_parameters") ?? { kind: "bool", value: true });
-    if (isValidated === true && UNVALIDATABLE_PARAMETERS.includes(name)) {
+    if (isValidated === true && UNVALIDATABLE_PARAMETERS.has(name)) {
       throw new PythonError(
         "ValueError",
         `Flow function is not compatible with \`validate_parameters\`: the parameter name '${name}' is taken. Disable validation or change the argument names.`,

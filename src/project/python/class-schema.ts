@@ -15,6 +15,8 @@ import { type ClassValue, truthOf, type Value } from "./value.ts";
 export function classSchema(type: ClassValue, args: readonly Value[], builder: SchemaBuilder): TypeSchema {
   switch (kindOfClass(type)) {
     case "enum":
+      if (![...type.attributes.values()].some((one) => one.kind === "member"))
+        return plain({ ...descriptionOf(type), enum: [] });
       return referTo(type, type.name, builder, () => enumSchema(type, builder));
     case "model":
       return modelReference(type, args, builder);
@@ -190,9 +192,9 @@ function isRequiredKey(field: FieldOfClass): boolean {
 }
 
 function fieldSchema(field: FieldOfClass, alias: string, builder: SchemaBuilder): Schema {
-  if (hasPlainValidator(field)) return { title: titleOf(alias) };
-  const built =
-    field.options === null
+  const built = hasPlainValidator(field)
+    ? plain({})
+    : field.options === null
       ? builder.build(field.annotation)
       : applyMetadata(
           field.annotation,

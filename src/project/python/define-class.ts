@@ -1,6 +1,7 @@
 import { kindOfClass, knownBasesOf } from "./class-kind.ts";
 import { evaluateArguments } from "./evaluate.ts";
 import type { Interpreter } from "./interpreter.ts";
+import { iterate } from "./iterate.ts";
 import type { ClassDefinition } from "./syntax.ts";
 import { areEqual, type ClassValue, int, type Scope, str, unknown, type Value } from "./value.ts";
 
@@ -57,6 +58,10 @@ export function defineClass(definition: ClassDefinition, outer: Scope, interpret
 function makeMembers(type: ClassValue): void {
   const members: Value[] = [];
   const hasOwnValues = type.attributes.has("__new__") || type.attributes.has("_generate_next_value_");
+  const ignored = type.attributes.get("_ignore_");
+  for (const name of ignored === undefined ? [] : (iterate(ignored) ?? [])) {
+    if (name.kind === "str") type.attributes.delete(name.value);
+  }
   for (const [name, value] of type.attributes) {
     if (/^_/.test(name) || /^(?:function|wrapper|class|bound|partial)$/.test(value.kind)) continue;
     const plain = hasOwnValues
@@ -75,7 +80,8 @@ function memberValue(type: ClassValue, name: string, value: Value, members: read
   if (bases.includes("enum.StrEnum")) return str(name.toLowerCase());
   const last = members.at(-1);
   const previous = last?.kind === "member" ? last.value : int(0);
-  if (previous.kind !== "int" || bases.includes("str")) return unknown("its value is made by auto()");
+  if (bases.includes("str") && members.length < 1_000) return str(String(members.length + 1));
+  if (previous.kind !== "int") return unknown("its value is made by auto()");
   const isFlag = bases.some((base) => base === "enum.Flag" || base === "enum.IntFlag");
   return int(isFlag && previous.value > 0n ? previous.value * 2n : previous.value + 1n);
 }

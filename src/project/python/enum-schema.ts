@@ -13,7 +13,7 @@ const TYPES: Readonly<Record<string, string>> = {
   tuple: "array",
 };
 
-/** An enumeration's definition; null if it has no members, or unknown ones. */
+/** An enumeration's definition; null if its members are not known. */
 export function enumSchema(type: ClassValue, builder: SchemaBuilder): Schema | null {
   const values: Json[] = [];
   const kinds = new Set<string>();
@@ -28,7 +28,6 @@ export function enumSchema(type: ClassValue, builder: SchemaBuilder): Schema | n
     values.push(result.json);
     kinds.add(member.value.kind);
   }
-  if (values.length === 0) return null;
   const [kind] = kinds;
   const mixin = knownBasesOf(type).find((base) => base === "str" || base === "int" || base === "float");
   const jsonType = TYPES[mixin ?? ""] ?? (kinds.size === 1 && kind !== undefined ? TYPES[kind] : undefined);

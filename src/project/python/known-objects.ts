@@ -57,6 +57,13 @@ export function constructObject(name: string, args: CallArguments): Value | null
       const pattern = textArgument(args, 0);
       return pattern === null ? null : makeObject("re.Pattern", args, pattern);
     }
+    case "pydantic.HttpUrl":
+    case "pydantic.AnyUrl":
+    case "pydantic.AnyHttpUrl": {
+      const url = textArgument(args, 0);
+      // Only what pydantic leaves as it is.
+      return url !== null && /^https?:\/\/[a-z0-9.-]+\/[\w./-]*$/.test(url) ? makeObject(name, args, url) : null;
+    }
     case "pydantic.SecretStr": {
       const secret = textArgument(args, 0);
       return makeObject(name, args, secret === "" ? "" : "**********");

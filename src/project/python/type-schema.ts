@@ -143,7 +143,6 @@ function genericSchema(origin: Value, args: readonly Value[], builder: SchemaBui
   switch (name) {
     case "typing.Final":
     case "typing.ClassVar":
-    case "typing.Unpack":
     case "typing.Required":
     case "typing.NotRequired":
     case "typing.ReadOnly":
