@@ -181,18 +181,26 @@ export const paging = {
     .transform((offset) => offset ?? 0),
 };
 
+/** A key that is null counts as absent, here as for every key of these bodies: real clients send `sort: null`. */
+function sortBy<const Names extends readonly string[]>(names: Names, preferred: Names[number]) {
+  return z
+    .enum(names)
+    .nullish()
+    .transform((name) => name ?? preferred);
+}
+
 const NAMED_SORTS = ["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"] as const;
 
 export const FilterFlows = z.strictObject({
   ...crossObjectFilters,
-  sort: z.enum(NAMED_SORTS).default("NAME_ASC"),
+  sort: sortBy(NAMED_SORTS, "NAME_ASC"),
   ...paging,
 });
 export type FilterFlows = z.infer<typeof FilterFlows>;
 
 export const FilterDeployments = z.strictObject({
   ...crossObjectFilters,
-  sort: z.enum(NAMED_SORTS).default("NAME_ASC"),
+  sort: sortBy(NAMED_SORTS, "NAME_ASC"),
   ...paging,
 });
 export type FilterDeployments = z.infer<typeof FilterDeployments>;
@@ -211,7 +219,7 @@ export const FLOW_RUN_SORTS = [
 
 export const FilterFlowRuns = z.strictObject({
   ...crossObjectFilters,
-  sort: z.enum(FLOW_RUN_SORTS).default("ID_DESC"),
+  sort: sortBy(FLOW_RUN_SORTS, "ID_DESC"),
   ...paging,
 });
 export type FilterFlowRuns = z.infer<typeof FilterFlowRuns>;
@@ -230,7 +238,7 @@ export const TASK_RUN_SORTS = [
 
 export const FilterTaskRuns = z.strictObject({
   ...crossObjectFilters,
-  sort: z.enum(TASK_RUN_SORTS).default("ID_DESC"),
+  sort: sortBy(TASK_RUN_SORTS, "ID_DESC"),
   ...paging,
 });
 export type FilterTaskRuns = z.infer<typeof FilterTaskRuns>;
@@ -240,18 +248,18 @@ export const FilterWorkQueues = z.strictObject({ work_queues: WorkQueueFilter, .
 export const FilterWorkers = z.strictObject({ workers: WorkerFilter, ...paging });
 export const FilterLogs = z.strictObject({
   logs: LogFilter,
-  sort: z.enum(["TIMESTAMP_ASC", "TIMESTAMP_DESC"]).default("TIMESTAMP_ASC"),
+  sort: sortBy(["TIMESTAMP_ASC", "TIMESTAMP_DESC"], "TIMESTAMP_ASC"),
   ...paging,
 });
 export type FilterLogs = z.infer<typeof FilterLogs>;
 export const FilterVariables = z.strictObject({
   variables: VariableFilter,
-  sort: z.enum(["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"]).default("NAME_ASC"),
+  sort: sortBy(["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"], "NAME_ASC"),
   ...paging,
 });
 export type FilterVariables = z.infer<typeof FilterVariables>;
 export const FilterAutomations = z.strictObject({
   automations: AutomationFilter,
-  sort: z.enum(["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"]).default("NAME_ASC"),
+  sort: sortBy(["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"], "NAME_ASC"),
   ...paging,
 });

@@ -22,9 +22,9 @@ const filterKeys = {
     })
     .nullish(),
   block_types: z.object({ slug: AnyText }).nullish(),
-  block_schemas: z.unknown(),
+  block_schemas: z.unknown().optional(),
 };
-const FilterBlockDocuments = z.object({ ...filterKeys, include_secrets: z.boolean().default(false), ...paging });
+const FilterBlockDocuments = z.object({ ...filterKeys, include_secrets: z.boolean().nullish(), ...paging });
 const CountBlockDocuments = z.object(filterKeys);
 
 function toFilter({ block_documents: documents, block_types: types }: z.infer<typeof CountBlockDocuments>) {
@@ -58,7 +58,7 @@ export function registerBlockDocuments(api: App, { store, clock }: AppDeps): voi
   api.post("/block_documents/filter", { schema: { body: FilterBlockDocuments } }, async ({ body }) => {
     const page = { limit: checkLimit(body.limit), offset: body.offset };
     const documents = await store.blocks.listDocuments(toFilter(body), page);
-    const includeSecrets = body.include_secrets;
+    const includeSecrets = body.include_secrets ?? false;
     return Promise.all(documents.map((document) => readBlockDocument(store, document, { includeSecrets })));
   });
 

@@ -26,7 +26,7 @@ const FilterBlockTypes = z.object({
       slug: z.object({ any_: z.array(z.string()).nullish() }).nullish(),
     })
     .nullish(),
-  block_schemas: z.unknown(),
+  block_schemas: z.unknown().optional(),
   ...paging,
 });
 

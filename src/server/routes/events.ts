@@ -24,7 +24,13 @@ type PageToken = z.infer<typeof PageToken>;
 
 const FilterEvents = z.object({
   filter: EventFilter.nullish(),
-  limit: z.number().int().min(0).max(MAX_PAGE).default(MAX_PAGE),
+  limit: z
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_PAGE)
+    .nullish()
+    .transform((limit) => limit ?? MAX_PAGE),
 });
 
 export function registerEvents(api: App, deps: AppDeps): void {
