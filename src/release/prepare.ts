@@ -222,7 +222,13 @@ async function readFlow(
     return undefined;
   }
   try {
-    const { name, description, version, parameter_openapi_schema, notices: told } = await inspectFlow({
+    const {
+      name,
+      description,
+      version,
+      parameter_openapi_schema,
+      notices: told,
+    } = await inspectFlow({
       root,
       entrypoint,
     });

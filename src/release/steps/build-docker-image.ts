@@ -26,7 +26,7 @@ const Inputs = z.looseObject({
   dockerfile_output_path: z.string().default("Dockerfile.generated"),
   build_backend: z.enum(["docker-py", "buildx"]).default("docker-py"),
   path: z.string().nullish(),
-  pull: z.boolean().default(true),
+  pull: z.boolean().nullish(),
   platform: z.string().nullish(),
   platforms: z.array(z.string()).nullish(),
   buildargs: Scalars.nullish(),
@@ -60,7 +60,8 @@ export const buildDockerImage = defineStep(
         dockerfile,
         tags: [`${imageName}:${tag}`, ...additionalTags.map((further) => `${imageName}:${further}`)],
         labels: { ...inputs.labels, "io.prefect.version": PREFECT_VERSION },
-        pull: inputs.pull,
+        // Prefect asks the registry each time. The tag that `auto` starts from never changes: having it is enough.
+        pull: inputs.pull ?? inputs.dockerfile !== "auto",
         noCache: inputs.nocache,
         ...(buildArgs ? { buildArgs } : {}),
         ...(inputs.target ? { target: inputs.target } : {}),
