@@ -11,7 +11,7 @@ const Mode = z.enum(["concurrency", "rate_limit"]).default("concurrency");
 const LeaseHolder = z.object({ type: z.enum(["flow_run", "task_run", "deployment"]), id: Uuid });
 export type LeaseHolder = z.infer<typeof LeaseHolder>;
 
-export const Increment = z.strictObject({
+export const Increment = z.object({
   slots: Slots,
   names: Names,
   mode: Mode,
@@ -20,16 +20,16 @@ export const Increment = z.strictObject({
 
 export const IncrementWithLease = Increment.extend({ lease_duration: LeaseSeconds, holder: LeaseHolder.nullish() });
 
-export const Decrement = z.strictObject({
+export const Decrement = z.object({
   slots: Slots,
   names: Names,
   occupancy_seconds: z.number().nullish(),
   create_if_missing: z.boolean().nullish(),
 });
 
-export const DecrementWithLease = z.strictObject({ lease_id: Uuid });
+export const DecrementWithLease = z.object({ lease_id: Uuid });
 
-export const RenewLease = z.strictObject({ lease_duration: LeaseSeconds });
+export const RenewLease = z.object({ lease_duration: LeaseSeconds });
 
 const limitKeys = {
   active: z.boolean(),

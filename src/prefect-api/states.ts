@@ -132,7 +132,14 @@ export const ReceivedState = z.object({
 });
 export type ReceivedState = z.infer<typeof ReceivedState>;
 
-export const SetState = z.strictObject({ state: StateCreate, force: z.boolean().default(false) });
+/** Unknown keys are dropped here, as Prefect does for bodies that it reads key by key. */
+export const SetState = z.object({
+  state: StateCreate,
+  force: z
+    .boolean()
+    .nullish()
+    .transform((force) => force ?? false),
+});
 
 /**
  * The four answers to a proposed state. REJECT always carries the state that the run has instead. `reason_code` is

@@ -49,7 +49,7 @@ export const UpdateWorkPool = z.strictObject({
 });
 export type UpdateWorkPool = z.infer<typeof UpdateWorkPool>;
 
-export const GetScheduledFlowRuns = z.strictObject({
+export const GetScheduledFlowRuns = z.object({
   work_queue_names: z.array(z.string()).nullish(),
   scheduled_before: Timestamp.nullish(),
   scheduled_after: Timestamp.nullish(),

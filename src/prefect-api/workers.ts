@@ -16,7 +16,7 @@ export const Worker = z.object({
 });
 export type Worker = z.infer<typeof Worker>;
 
-export const WorkerHeartbeat = z.strictObject({
+export const WorkerHeartbeat = z.object({
   name: z.string().min(1),
   heartbeat_interval_seconds: z.number().int().positive().nullish(),
 });
