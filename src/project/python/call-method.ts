@@ -9,12 +9,14 @@ import {
   lookUp,
   NONE,
   putEntry,
+  type SequenceValue,
   str,
   tuple,
   uniqueItems,
   unknown,
   type Value,
 } from "./value.ts";
+import { admit } from "./weight.ts";
 
 /** A method of text, a container or an object. Containers change in place, as in Python. */
 export function callMethod(self: Value, name: string, args: CallArguments): Value {
@@ -134,34 +136,36 @@ function callDictMethod(self: Extract<Value, { kind: "dict" }>, name: string, ar
       if (first === undefined) return null;
       const { found, isCertain } = lookUp(self.entries, first);
       if (found !== null || !isCertain) return found;
-      if (name === "setdefault") putEntry(self.entries, first, second ?? NONE);
+      if (name === "setdefault") putEntry(self.entries, first, admit(self, second ?? NONE));
       return second ?? NONE;
     }
     case "update":
-      if (first?.kind === "dict") for (const entry of first.entries) putEntry(self.entries, entry.key, entry.value);
+      if (first?.kind === "dict")
+        for (const entry of first.entries) putEntry(self.entries, entry.key, admit(self, entry.value));
       else if (first !== undefined) return null;
-      for (const [key, value] of args.named) putEntry(self.entries, str(key), value);
+      for (const [key, value] of args.named) putEntry(self.entries, str(key), admit(self, value));
       return NONE;
     default:
       return null;
   }
 }
 
-function callSequenceMethod(self: { kind: string; items: Value[] }, name: string, args: CallArguments): Value | null {
+function callSequenceMethod(self: SequenceValue, name: string, args: CallArguments): Value | null {
   const [first] = args.positional;
   switch (name) {
     case "copy":
       return self.kind === "list" ? list([...self.items]) : null;
     case "append":
-      if (first !== undefined) self.items.push(first);
+      if (first !== undefined) self.items.push(admit(self, first));
       return NONE;
     case "add":
-      if (first !== undefined) self.items = uniqueItems([...self.items, first]);
+      if (first !== undefined) self.items = uniqueItems([...self.items, admit(self, first)]);
       return NONE;
     case "extend":
     case "update": {
       const items = first === undefined ? null : iterate(first);
       if (items === null) return null;
+      for (const item of items) if (admit(self, item) !== item) return null;
       self.items = name === "update" ? uniqueItems([...self.items, ...items]) : [...self.items, ...items];
       return NONE;
     }

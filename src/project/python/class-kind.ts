@@ -44,21 +44,24 @@ export function classOfBase(base: Value): ClassValue | null {
   return base.kind === "generic" && base.origin.kind === "class" ? base.origin : null;
 }
 
+/** More ancestors than this are not followed. */
+const MAX_ANCESTORS = 200;
+
 /** The class and its ancestors in the order in which attributes are looked up. */
 export function ancestorsOf(type: ClassValue): ClassValue[] {
+  const seen = new Set<ClassValue>();
   const order: ClassValue[] = [];
   const visit = (one: ClassValue): void => {
-    const index = order.indexOf(one);
-    if (index >= 0) order.splice(index, 1);
+    if (seen.has(one) || seen.size >= MAX_ANCESTORS) return;
+    seen.add(one);
+    for (const base of one.bases.toReversed()) {
+      const parent = classOfBase(base);
+      if (parent !== null) visit(parent);
+    }
     order.push(one);
-    if (order.length < 100)
-      for (const base of one.bases) {
-        const parent = classOfBase(base);
-        if (parent !== null) visit(parent);
-      }
   };
   visit(type);
-  return order;
+  return order.toReversed();
 }
 
 /** The known names that a class derives from, nearest first. */
@@ -68,6 +71,7 @@ export function knownBasesOf(type: ClassValue): string[] {
 
 export function kindOfClass(type: ClassValue): ClassKind {
   const ancestors = ancestorsOf(type);
+  if (ancestors.length >= MAX_ANCESTORS) return "unknown";
   const names = knownBasesOf(type);
   if (type.dataclass !== null) return "dataclass";
   for (const name of names) {

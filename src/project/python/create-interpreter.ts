@@ -5,6 +5,7 @@ import { execute } from "./execute.ts";
 import { type Interpreter, OutOfSteps } from "./interpreter.ts";
 import type { ProjectModules } from "./project-modules.ts";
 import type { Value } from "./value.ts";
+import { limitSize } from "./weight.ts";
 
 /** One statement of a file may take this many steps; a class of a hundred fields takes about 500. */
 const STEPS_PER_STATEMENT = 50_000;
@@ -25,7 +26,7 @@ export function createInterpreter(modules: ProjectModules): ReaderOfPython {
     fromEnvironment,
     speculation: 0,
     callDepth: 0,
-    evaluate: (expression, scope) => evaluate(expression, scope, interpreter),
+    evaluate: (expression, scope) => limitSize(evaluate(expression, scope, interpreter)),
     execute: (statements, scope) => execute(statements, scope, interpreter),
     call: (callee, args, site) => call(callee, args, site, interpreter),
     getAttribute: (object, name, site) => getAttribute(object, name, site, interpreter),

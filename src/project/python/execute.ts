@@ -9,6 +9,7 @@ import { applyBinary } from "./operators.ts";
 import { runSpeculatively } from "./speculate.ts";
 import type { Expression, Handler, Statement } from "./syntax.ts";
 import { putEntry, type Scope, truthOf, unknown, type Value } from "./value.ts";
+import { admit } from "./weight.ts";
 
 const MAX_ROUNDS = 1_000;
 const RERAISE = "<raise again>";
@@ -129,7 +130,8 @@ function assign(target: Expression, value: Value, scope: Scope, interpreter: Int
   }
   if (target.kind === "subscript") {
     const object = interpreter.evaluate(target.object, scope);
-    if (object.kind === "dict") putEntry(object.entries, interpreter.evaluate(target.index, scope), value);
+    if (object.kind === "dict")
+      putEntry(object.entries, interpreter.evaluate(target.index, scope), admit(object, value));
     return;
   }
   assignNames(target, value, scope);

@@ -2,7 +2,7 @@ import { UserError } from "../../shared/errors.ts";
 import { suggestNearest } from "../did-you-mean.ts";
 import { listDecoratedFlows } from "./decorated-flows.ts";
 import type { Entrypoint } from "./entrypoint.ts";
-import { parseModule } from "./parse-module.ts";
+import { parseSource } from "./parse-module.ts";
 import { locate, MAX_SOURCE_BYTES, type SourceProblem } from "./source-file.ts";
 import type { SyntaxProblem } from "./syntax-error.ts";
 import type { ModuleValue, PythonFailure, SourceOfModule, Value } from "./value.ts";
@@ -76,7 +76,7 @@ const FLOW_OPTIONS =
 export function explainMissing(entrypoint: Entrypoint, module: ModuleValue, failure: PythonFailure | null): UserError {
   const wanted = entrypoint.path.join(".");
   const flows = listFlows(module);
-  const [broken] = parseModule(module.source.text).errors;
+  const [broken] = parseSource(module.source).errors;
   const doubt =
     broken === undefined ? "" : ` A syntax error at line ${locate(module.source, broken).line} may hide it.`;
   const guess = suggestNearest(wanted, flows);
@@ -120,9 +120,7 @@ export function explainNoFlow(entrypoint: Entrypoint, module: ModuleValue, value
 
 function listFlows(module: ModuleValue): string[] {
   const names = [...module.scope.names].filter(([, value]) => value.kind === "flow").map(([name]) => name);
-  return [
-    ...new Set([...names, ...listDecoratedFlows(parseModule(module.source.text).body).map((one) => one.objectPath)]),
-  ];
+  return [...new Set([...names, ...listDecoratedFlows(parseSource(module.source).body).map((one) => one.objectPath)])];
 }
 
 function invalid(message: string, hint: string): UserError {

@@ -5,7 +5,7 @@ import { type Entrypoint, parseEntrypoint } from "./entrypoint.ts";
 import { explainFailure, explainMissing, explainNoFlow, explainSource, explainSyntax } from "./explain.ts";
 import { buildFlowSource, type FlowSource } from "./flow-source.ts";
 import { OutOfSteps, PythonError } from "./interpreter.ts";
-import { parseModule } from "./parse-module.ts";
+import { parseSource } from "./parse-module.ts";
 import { createModule, ProjectModules, runModule } from "./project-modules.ts";
 import { findDefinition, readInPieces } from "./read-in-pieces.ts";
 import { locate, readSource } from "./source-file.ts";
@@ -35,7 +35,7 @@ export async function inspectFlow(request: { root: string; entrypoint: string })
     return reason === null ? result : { ...result, notices: [explainPieces(reason), ...result.notices] };
   } catch (error) {
     if (error instanceof PythonError) throw explainFailure(entrypoint, error.failure);
-    if (error instanceof OutOfSteps)
+    if (error instanceof OutOfSteps || error instanceof RangeError)
       throw new UserError("ENTRYPOINT_INVALID", `The flow "${entrypoint.text}" takes too long to read.`);
     throw error;
   }
@@ -64,12 +64,12 @@ function loadModule(entrypoint: Extract<Entrypoint, { kind: "module" }>, interpr
       `The entrypoint "${entrypoint.text}" names the module "${entrypoint.module}", which the project does not have.`,
       { hint: "A module is looked for from the project's folder: package.module is package/module.py." },
     );
-  checkSyntax(parseModule(module.source.text), module, entrypoint);
+  checkSyntax(parseSource(module.source), module, entrypoint);
   return module;
 }
 
 function run(module: ModuleValue, entrypoint: Entrypoint, interpreter: ReaderOfPython): void {
-  const syntax = parseModule(module.source.text);
+  const syntax = parseSource(module.source);
   checkSyntax(syntax, module, entrypoint);
   runModule(module, interpreter, syntax);
 }
@@ -93,7 +93,7 @@ function findFlow(entrypoint: Entrypoint, module: ModuleValue, interpreter: Read
     if (value.kind !== "flow") throw explainNoFlow(entrypoint, module, value);
     return { flow: value, reason: null };
   }
-  const syntax = parseModule(module.source.text);
+  const syntax = parseSource(module.source);
   let value: Value | null;
   try {
     value = readInPieces(module.source, syntax, entrypoint.path, interpreter);
@@ -125,7 +125,7 @@ function follow(entrypoint: Entrypoint, module: ModuleValue, interpreter: Reader
   const isLost =
     value.kind === "unknown" &&
     !module.scope.names.has(first) &&
-    findDefinition(parseModule(module.source.text).body, first) === null;
+    findDefinition(parseSource(module.source).body, first) === null;
   if (isLost) throw explainMissing(entrypoint, module, null);
   return value;
 }

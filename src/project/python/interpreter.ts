@@ -1,5 +1,5 @@
 import type { Expression, Statement } from "./syntax.ts";
-import type { CallArguments, FunctionValue, ModuleValue, PythonFailure, Scope, Value } from "./value.ts";
+import type { CallArguments, ModuleValue, PythonFailure, Scope, Value } from "./value.ts";
 
 /** How a run of statements ended. `null`: it ran through. */
 export type Completion = { kind: "return"; value: Value } | { kind: "break" | "continue" } | null;
@@ -43,5 +43,3 @@ export class PythonError extends Error {
 
 /** The source asks for more work than a reader should do; what was computed is unknown. */
 export class OutOfSteps extends Error {}
-
-export type FunctionCaller = (callee: FunctionValue, args: CallArguments, site: Site) => Value;

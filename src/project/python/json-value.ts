@@ -15,6 +15,7 @@ const MAX_DEPTH = 50;
 const NOT_JSON: JsonResult = { kind: "none" };
 
 export function toJson(value: Value, interpreter: Interpreter, depth = 0): JsonResult {
+  interpreter.step();
   if (depth > MAX_DEPTH) return { kind: "unknown", why: "it is nested too deeply" };
   const inner = (one: Value): JsonResult => toJson(one, interpreter, depth + 1);
   switch (value.kind) {

@@ -19,7 +19,7 @@ import {
 } from "./value.ts";
 
 /** Results longer than this are not worth computing for a signature. */
-const MAX_LENGTH = 100_000;
+const MAX_LENGTH = 10_000;
 const MAX_BITS = 4096;
 
 export function applyUnary(operator: string, operand: Value): Value {

@@ -1,7 +1,7 @@
 import { signatureOf } from "./call-flow.ts";
 import type { ReaderOfPython } from "./create-interpreter.ts";
 import { cleanDocstring, parameterDescriptions } from "./docstring.ts";
-import { PythonError, type Site } from "./interpreter.ts";
+import { OutOfSteps, PythonError, type Site } from "./interpreter.ts";
 import { toJson } from "./json-value.ts";
 import { parseExpressionText } from "./parse-module.ts";
 import { createModule } from "./project-modules.ts";
@@ -60,6 +60,7 @@ export function parameterSchema(
   const doubts: ParameterDoubt[] = [];
   for (const [position, parameter] of fn.parameters.entries()) {
     if (parameter.name === "self" || parameter.name === "cls") continue;
+    interpreter.refill();
     const built = buildParameter(parameter, types.get(parameter.name) ?? ANY, builder);
     const description = built.description ?? descriptions.get(parameter.name);
     const property: Schema = { ...built.schema, position, title: parameter.name, ...built.extra };
@@ -194,7 +195,10 @@ function buildType(type: Value, builder: SchemaBuilder): Schema {
     return builder.build(type).schema;
   } catch (error) {
     const isUnresolved = error instanceof PythonError && error.failure.type === "NameError";
-    if (!(error instanceof NoSchema) && !isUnresolved) throw error;
+    const isEndless = error instanceof OutOfSteps;
+    if (!(error instanceof NoSchema) && !isUnresolved && !isEndless) throw error;
+    if (isEndless) builder.doubts.push("its type is too large to describe");
+    builder.depth = 0;
     builder.definitions.clear();
     for (const [name, definition] of before) builder.definitions.set(name, definition);
     return {};

@@ -3,6 +3,7 @@ import { parseExpression } from "./parse-expression.ts";
 import { childrenOf, type Reader, type SyntaxNode } from "./parse-node.ts";
 import { parseBlock } from "./parse-statement.ts";
 import type { Expression, ModuleSyntax } from "./syntax.ts";
+import type { SourceOfModule } from "./value.ts";
 
 /** Reads a whole file. Never fails: what cannot be read is `opaque`, and `errors` says where. */
 export function parseModule(text: string): ModuleSyntax {
@@ -14,6 +15,17 @@ export function parseModule(text: string): ModuleSyntax {
     },
   });
   return { body: parseBlock(childrenOf(tree.topNode), createReader(text)), errors };
+}
+
+const parsed = new WeakMap<SourceOfModule, ModuleSyntax>();
+
+/** Reads a file's text once, however often it is asked for. */
+export function parseSource(source: SourceOfModule): ModuleSyntax {
+  const known = parsed.get(source);
+  if (known !== undefined) return known;
+  const syntax = parseModule(source.text);
+  parsed.set(source, syntax);
+  return syntax;
 }
 
 /**

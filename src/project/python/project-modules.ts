@@ -3,7 +3,7 @@ import { join, posix } from "node:path";
 import { namesBoundBy } from "./assign.ts";
 import { type Interpreter, OutOfSteps, PythonError } from "./interpreter.ts";
 import { comesWithPrefect } from "./known-modules.ts";
-import { parseModule } from "./parse-module.ts";
+import { parseSource } from "./parse-module.ts";
 import { readSource } from "./source-file.ts";
 import type { ModuleSyntax, Statement } from "./syntax.ts";
 import { type ModuleValue, type Scope, type SourceOfModule, str, unknown, type Value } from "./value.ts";
@@ -121,11 +121,7 @@ export function createModule(name: string, source: SourceOfModule): ModuleValue 
 }
 
 /** Executes a module's statements; what stops it is noted in `failure`. */
-export function runModule(
-  module: ModuleValue,
-  interpreter: Interpreter,
-  syntax = parseModule(module.source.text),
-): void {
+export function runModule(module: ModuleValue, interpreter: Interpreter, syntax = parseSource(module.source)): void {
   const { scope } = module;
   module.hasFutureAnnotations = hasFutureAnnotations(syntax);
   scope.isOpen ||= syntax.errors.length > 0;
@@ -145,7 +141,8 @@ export function runStatement(statement: Statement, scope: Scope, interpreter: In
   try {
     interpreter.execute([statement], scope);
   } catch (error) {
-    if (!(error instanceof OutOfSteps)) throw error;
+    // A stack that overflows is the other way of asking for too much.
+    if (!(error instanceof OutOfSteps || error instanceof RangeError)) throw error;
     for (const name of namesBoundBy([statement])) scope.names.set(name, unknown("it takes too long to find out"));
   }
 }

@@ -5,7 +5,7 @@ import type { SourceLocation } from "../../shared/errors.ts";
 import type { SourceOfModule } from "./value.ts";
 
 /** Larger files are not read: parsing takes about 2 s per MiB, and no hand-written flow comes near it. */
-export const MAX_SOURCE_BYTES = 1024 * 1024;
+export const MAX_SOURCE_BYTES = 512 * 1024;
 
 /** Why a file was not read. */
 export type SourceProblem = "missing" | "outside" | "directory" | "too-large" | "undecodable";

@@ -59,18 +59,37 @@ const PAIRS: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" }
 /** A bracket or quote without its partner. Strings and comments are skipped. */
 function findUnbalanced(text: string): SyntaxProblem | null {
   const open: { character: string; at: number }[] = [];
-  const token =
-    /#[^\r\n]*|"""(?:\\[\s\S]|(?!""")[\s\S])*"""|'''(?:\\[\s\S]|(?!''')[\s\S])*'''|"(?:\\[\s\S]|[^"\\\r\n])*"|'(?:\\[\s\S]|[^'\\\r\n])*'|["'()[\]{}]/g;
-  for (const match of text.matchAll(token)) {
+  const marks = /[#"'()[\]{}]/g;
+  for (let match = marks.exec(text); match !== null; match = marks.exec(text)) {
     const [character] = match;
     const at = match.index;
-    if (character === '"' || character === "'") return { message: "a string is not closed", at };
-    if (/^[([{]$/.test(character)) open.push({ character, at });
-    const partner = PAIRS[character];
-    if (partner === undefined) continue;
-    const last = open.pop();
-    if (last?.character !== partner) return { message: `unmatched '${character}'`, at };
+    if (character === "#") marks.lastIndex = endOfLine(text, at);
+    else if (character === '"' || character === "'") {
+      const end = endOfString(text, at, character);
+      if (end === null) return { message: "a string is not closed", at };
+      marks.lastIndex = end;
+    } else if (PAIRS[character] === undefined) open.push({ character, at });
+    else if (open.pop()?.character !== PAIRS[character]) return { message: `unmatched '${character}'`, at };
   }
   const [first] = open;
   return first === undefined ? null : { message: `'${first.character}' was never closed`, at: first.at };
+}
+
+function endOfLine(text: string, at: number): number {
+  const ends = /[\r\n]|$/g;
+  ends.lastIndex = at;
+  return ends.exec(text)?.index ?? text.length;
+}
+
+/** The offset behind a string's last quote; null if it is not closed. */
+function endOfString(text: string, at: number, quote: string): number | null {
+  const isLong = text.startsWith(quote.repeat(3), at);
+  const mark = isLong ? quote.repeat(3) : quote;
+  for (let index = at + mark.length; index < text.length; index += 1) {
+    const character = text.charAt(index);
+    if (character === "\\") index += 1;
+    else if (!isLong && /[\r\n]/.test(character)) return null;
+    else if (text.startsWith(mark, index)) return index + mark.length;
+  }
+  return null;
 }

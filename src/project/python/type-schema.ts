@@ -24,6 +24,7 @@ const MAX_DEPTH = 60;
 
 /** The JSON schema that pydantic makes of a type. Throws NoSchema where pydantic has none. */
 export function typeSchema(type: Value, builder: SchemaBuilder): TypeSchema {
+  builder.interpreter.step();
   if (builder.depth >= MAX_DEPTH) return doubtful(builder, "its type is nested too deeply");
   builder.depth += 1;
   try {

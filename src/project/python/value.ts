@@ -305,8 +305,13 @@ export function putEntry(entries: DictEntry[], key: Value, value: Value): void {
 
 export function uniqueItems(items: readonly Value[]): Value[] {
   const unique: Value[] = [];
+  const texts = new Set<string>();
   for (const item of items) {
-    if (!unique.some((other) => areEqual(other, item) === true)) unique.push(item);
+    // Text is the usual item of a long set, and the only one that equals nothing but text.
+    if (item.kind === "str") {
+      if (!texts.has(item.value)) unique.push(item);
+      texts.add(item.value);
+    } else if (!unique.some((other) => areEqual(other, item) === true)) unique.push(item);
   }
   return unique;
 }

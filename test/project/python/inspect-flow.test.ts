@@ -93,9 +93,9 @@ describe("the limits of reading", () => {
   });
 
   test("a file above the limit is refused with the limit's name", async () => {
-    write({ "flows.py": FLOW + "#".repeat(1024 * 1024) });
+    write({ "flows.py": FLOW + "#".repeat(512 * 1024) });
 
-    assert.match((await refusal("flows.py:fetch_all")).message, /larger than 1024 KiB/);
+    assert.match((await refusal("flows.py:fetch_all")).message, /larger than 512 KiB/);
   });
 
   test("endless code in the file ends the reading of that statement only", async () => {
@@ -105,6 +105,19 @@ describe("the limits of reading", () => {
 
     assert.deepEqual(flow.parameter_openapi_schema.properties["a"], { position: 0, title: "a", type: "integer" });
     assert.match(flow.notices[0]?.message ?? "", /"a": its default is left out/);
+  });
+
+  test("values and types that hold themselves many times over are left open", async () => {
+    const growth = "A = tuple[A, A]\nX = [X, X]\n".repeat(60);
+    const circle = "Y = []\nY.append(Y)\nZ = {}\nZ['z'] = Z\nT = f'{Y}{Z}{Y == [Y]}'\n";
+    write({
+      "flows.py": `A = int\nX = 1\n${growth}${circle}${FLOW.replace("a: int = 1", "a: A = X, b: str = T, c: list = Y")}`,
+    });
+
+    const flow = await inspectFlow({ root, entrypoint: "flows.py:fetch_all" });
+
+    assert.deepEqual(Object.keys(flow.parameter_openapi_schema.properties), ["a", "b", "c"]);
+    assert.equal(flow.notices.length, 4);
   });
 
   test("imports in a circle end", async () => {
