@@ -54,7 +54,13 @@ for (const { cli, worker } of combinations) {
       await cp(join(import.meta.dirname, "..", "fixtures", "tutorial"), project, { recursive: true });
       image = `docker-user/${basename(join(project, "..")).toLowerCase()}`;
       const file = join(project, "prefect.yaml");
-      await writeFile(file, (await readFile(file, "utf8")).replace("docker-user/IMAGE_NAME", image));
+      let yaml = (await readFile(file, "utf8")).replace("docker-user/IMAGE_NAME", image);
+      if (cli === "oldest prefect") {
+        // `auto` would start from the image of its own version; the engine in the container is the current one.
+        yaml = yaml.replace("dockerfile: auto", "dockerfile: Dockerfile");
+        await writeFile(join(project, "Dockerfile"), buildDockerfile());
+      }
+      await writeFile(file, yaml);
       dockerHost = machine.docker.available ? machine.docker.host : "";
     });
 
@@ -64,6 +70,11 @@ for (const { cli, worker } of combinations) {
       await plane[Symbol.asyncDispose]();
       await rm(join(project, ".."), { recursive: true, force: true });
     });
+
+    function buildDockerfile(): string {
+      assert.ok(machine.baseImage.available);
+      return `FROM ${machine.baseImage.tag}\nCOPY . /opt/prefect/tutorial\nWORKDIR /opt/prefect/tutorial\n`;
+    }
 
     function environment(): Record<string, string> {
       return plainEnvironment(plane.folder, {
