@@ -32,7 +32,7 @@ export const Machine = z.object({
   }),
   /** Prefect with prefect-docker. */
   prefect: prefectPart,
-  /** The oldest supported Prefect, without prefect-docker; use it as a client only. */
+  /** The oldest supported Prefect; its server does not start with what pip installs today, so use it as a client. */
   oldestPrefect: prefectPart,
 });
 export type Machine = z.infer<typeof Machine>;

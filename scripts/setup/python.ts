@@ -9,16 +9,17 @@ import { runCommand } from "./run-command.ts";
 export const PREFECT_VERSION = "3.9.1";
 /** The oldest release that the plane supports, as a client. */
 const OLDEST_PREFECT_VERSION = "3.8.8";
+const PREFECT_DOCKER = "prefect-docker==0.7.4"; // works with both: `prefect deploy` needs it to build an image
 /** Prefect 3.9 asks for a certifi that not every index has yet; any recent one works. */
 export const UV_OVERRIDES = "certifi>=2024\n";
 const PYTHON_VERSION = "3.11";
 
 export function setUpPrefect() {
-  return ensureVenv(PREFECT_VERSION, [`prefect==${PREFECT_VERSION}`, "prefect-docker==0.7.4"]);
+  return ensureVenv(PREFECT_VERSION, [`prefect==${PREFECT_VERSION}`, PREFECT_DOCKER]);
 }
 
 export function setUpOldestPrefect() {
-  return ensureVenv(OLDEST_PREFECT_VERSION, [`prefect==${OLDEST_PREFECT_VERSION}`]);
+  return ensureVenv(OLDEST_PREFECT_VERSION, [`prefect==${OLDEST_PREFECT_VERSION}`, PREFECT_DOCKER]);
 }
 
 /** A virtual environment with the requirements; the stamp is written last, so half a venv is made anew. */
