@@ -1,4 +1,4 @@
-import { posix } from "node:path";
+import { isAbsolute, posix, relative } from "node:path";
 import { type SourceLocation, UserError } from "../../shared/errors.ts";
 import { createInterpreter, type ReaderOfPython } from "./create-interpreter.ts";
 import { type Entrypoint, parseEntrypoint } from "./entrypoint.ts";
@@ -21,6 +21,8 @@ import type { FlowValue, ModuleValue, PythonFailure, Value } from "./value.ts";
  */
 export async function inspectFlow(request: { root: string; entrypoint: string }): Promise<FlowSource> {
   const entrypoint = parseEntrypoint(request.entrypoint);
+  if (entrypoint.kind === "script" && isAbsolute(entrypoint.file))
+    entrypoint.file = relative(request.root, entrypoint.file);
   const folder = entrypoint.kind === "script" ? posix.dirname(entrypoint.file) : "";
   const modules = new ProjectModules(request.root, folder === "." ? "" : folder);
   const interpreter = createInterpreter(modules);

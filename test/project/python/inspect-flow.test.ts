@@ -168,6 +168,13 @@ test("a default from the environment is the one for an unset variable, and a not
   assert.match(flow.notices[0]?.message ?? "", /environment/);
 });
 
+test("an absolute path into the project is as good as a relative one", async () => {
+  write({ "sub/flows.py": FLOW });
+
+  assert.equal((await inspectFlow({ root, entrypoint: `${join(root, "sub/flows.py")}:fetch_all` })).name, "fetch-all");
+  assert.match((await refusal("/etc/hosts.py:main")).message, /no file|outside/);
+});
+
 test("code that the grammar does not know is passed over", async () => {
   write({ "flows.py": `${FLOW}\nx = t"template {1}"\nwith (open("a") as b, open("c") as d):\n    pass\n` });
 
