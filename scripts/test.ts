@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { isCi } from "./setup/config.ts";
 import { runCommand } from "./setup/run-command.ts";
 import { setUpMachine } from "./setup/set-up-machine.ts";
+import { type Container, cleanUp, listContainers } from "./test/clean-up.ts";
 import { buildTestEnvironment } from "./test/environment.ts";
 import { runTier } from "./test/run-tier.ts";
 import { addTallies, formatTally, type Tally } from "./test/tally.ts";
@@ -25,7 +26,7 @@ interface Stage {
 }
 
 /** Known after the set-up: an engine that was just started may hold containers of an earlier life. */
-let containersBefore: string[] = [];
+let containersBefore: Container[] = [];
 
 const { values: flags } = parseArgs({
   options: {
@@ -91,7 +92,7 @@ async function listStages(environment: NodeJS.ProcessEnv): Promise<Stage[]> {
     },
     { name: "dead-code", run: () => check("node_modules/.bin/knip", []) },
     ...tiers.map((tier) => ({ name: tier.name, run: () => runTier(tier, environment) })),
-    { name: "clean-up", run: () => checkContainers() },
+    { name: "clean-up", run: () => cleanUp(containersBefore) },
   ];
 }
 
@@ -107,7 +108,7 @@ function selectStages(stages: Stage[]): Stage[] | null {
     process.stderr.write(`--only: no stage is named ${unknown.join(", ")}; there are: setup, ${known}\n`);
     return null;
   }
-  return stages.filter((stage) => names.includes(stage.name));
+  return stages.filter((stage) => names.includes(stage.name) || (stage.name === "clean-up" && flags.only !== "setup"));
 }
 
 async function runStage(stage: Stage): Promise<Tally> {
@@ -130,18 +131,4 @@ async function check(file: string, args: string[]): Promise<Tally> {
   }
   process.stdout.write(`${result.output}\n`);
   return { passed: 0, failed: 1, skipped: 0 };
-}
-
-/** Whatever the tests started in Docker is gone again. On a machine that others use too, nobody can tell. */
-async function checkContainers(): Promise<Tally> {
-  const left = (await listContainers()).filter((id) => !containersBefore.includes(id));
-  for (const container of isCi ? left : []) {
-    process.stdout.write(`  ✗ left behind: container ${container}\n`);
-  }
-  return { passed: 1, failed: 0, skipped: 0, ...(isCi && left.length > 0 ? { passed: 0, failed: 1 } : {}) };
-}
-
-async function listContainers(): Promise<string[]> {
-  const list = await runCommand("docker", ["ps", "--all", "--format", "{{.ID}} {{.Image}} {{.Names}}"]);
-  return list.code === 0 ? list.stdout.split("\n").filter((line) => line !== "") : [];
 }

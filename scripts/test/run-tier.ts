@@ -50,6 +50,10 @@ async function runFiles(tier: Tier, files: string[], environment: NodeJS.Process
   }
   const code = await exited;
   clearTimeout(deadline);
+  if (code === 0 && tally.passed + tally.failed + tally.skipped === 0) {
+    tally.failed += 1;
+    process.stdout.write(`  ✗ tier ${tier.name} ran no test of ${files.join(", ")}\n`);
+  }
   if (code === null || (code !== 0 && tally.failed === 0)) {
     tally.failed += 1;
     const why = code === null ? `was killed, or ended after ${tier.timeoutMs / 1000} s` : `exited with code ${code}`;
