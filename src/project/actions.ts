@@ -49,7 +49,8 @@ function isEmptyList(actions: ProjectHead["build"]): boolean {
 
 export interface DefaultPull {
   steps: Step[];
-  notice?: string;
+  /** What the user should know about a place that was chosen for want of a better one. */
+  warning?: string;
 }
 
 /**
@@ -66,13 +67,10 @@ export function buildDefaultPull(root: string, buildSteps: readonly Step[], jobV
   if (isMapping(jobVariables) && jobVariables["image"]) {
     return {
       steps: [setDirectory(IMAGE_HOME)],
-      notice: `Using default working directory '${IMAGE_HOME}' for your Docker image. If your flow code is in a different location, add an explicit set_working_directory pull step to your prefect.yaml.`,
+      warning: `Using default working directory '${IMAGE_HOME}' for your Docker image. If your flow code is in a different location, add an explicit set_working_directory pull step to your prefect.yaml.`,
     };
   }
-  return {
-    steps: [setDirectory(root)],
-    notice: `Your workers will attempt to load your flow from ${root}.`,
-  };
+  return { steps: [setDirectory(root)] };
 }
 
 function setDirectory(directory: string): Step {

@@ -7,8 +7,9 @@ import { VERSION_TYPES } from "../project/schema.ts";
 import { type Environment, fillOutputs, fillPullSteps } from "../project/template.ts";
 import { type DeploymentTrigger, parseTrigger } from "../project/triggers.ts";
 import { findVersionInfo, type VersionInfo } from "../project/version-info.ts";
+import { normalizeName } from "./check-deployment.ts";
 import { checkJobVariables, checkParameters } from "./check-values.ts";
-import { normalizeName, type PreparedDeployment, type Report, textOf } from "./prepare.ts";
+import type { PreparedDeployment, Report } from "./prepared-deployment.ts";
 
 /** A deployment that is ready to be registered: nothing about it can be found wrong on this side any more. */
 export interface ReadyDeployment {
@@ -32,7 +33,11 @@ interface BuildOptions {
   warn(message: string): void;
 }
 
-const OptionalText = z.unknown().transform(textOf).optional();
+/** Any scalar as the text that Python would make of it. */
+const OptionalText = z
+  .unknown()
+  .transform((value) => (value === null || value === undefined ? value : pythonText(value)))
+  .optional();
 
 const Final = z.object({
   name: OptionalText,
@@ -82,7 +87,7 @@ export async function buildBodies(
   const common = await buildCommonBody(prepared, final.data, options);
   const pullSteps = fillPullSteps(prepared.pull, outputs, options.env);
   problems.push(
-    ...checkParameters(flow.parameter_openapi_schema, common.parameters, common.enforced, report),
+    ...checkParameters(flow.parameter_openapi_schema, common.parameters, common.enforced !== false, report),
     ...checkJobVariables(prepared.workPool, common.job_variables, report),
   );
   if (problems.length > 0) {

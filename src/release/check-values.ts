@@ -2,7 +2,7 @@ import { compileSchema, type Validate } from "../prefect-api/json-schema.ts";
 import { isMapping } from "../prefect-api/templating.ts";
 import type { WorkPool } from "../prefect-api/work-pools.ts";
 import type { Problem } from "../project/problem.ts";
-import type { Report } from "./prepare.ts";
+import type { Report } from "./prepared-deployment.ts";
 
 /**
  * The checks that the server will make, made before anything is registered: with several deployments, one that is
@@ -11,18 +11,17 @@ import type { Report } from "./prepare.ts";
 export function checkParameters(
   schema: Record<string, unknown>,
   parameters: Record<string, unknown>,
-  enforced: boolean | undefined,
+  enforced: boolean,
   report: Report,
 ): Problem[] {
-  if (enforced === false || hasDeferred(parameters)) {
-    return [];
-  }
-  return listMismatches(schema, parameters).map(({ key, message }) => report(["parameters", key], message));
+  return (enforced ? listMismatches(schema, parameters) : []).map(({ key, message }) =>
+    report(["parameters", key], message),
+  );
 }
 
 export function checkJobVariables(pool: WorkPool, variables: Record<string, unknown>, report: Report): Problem[] {
   const schema = pool.base_job_template["variables"];
-  if (!isMapping(schema) || hasDeferred(variables)) {
+  if (!isMapping(schema)) {
     return [];
   }
   return listMismatches(schema, variables).map(({ key, message }) =>
@@ -34,15 +33,15 @@ export function checkJobVariables(pool: WorkPool, variables: Record<string, unkn
 }
 
 /** Values that only the server or the worker can read: references to blocks, kinds to be hydrated, templates. */
-function hasDeferred(values: Record<string, unknown>): boolean {
-  return /"\$ref"|"__prefect_kind"|\{\{/.test(JSON.stringify(values));
+function isDeferred(value: unknown): boolean {
+  return /"\$ref"|"__prefect_kind"|\{\{/.test(JSON.stringify(value));
 }
 
 /** Each key on its own, so that all of them are told at once and each at its place. */
 function listMismatches(schema: Record<string, unknown>, values: Record<string, unknown>) {
   const validate = compile(schema);
-  return Object.keys(values).flatMap((key) => {
-    const message = validate?.({ [key]: values[key] });
+  return Object.entries(values).flatMap(([key, value]) => {
+    const message = isDeferred(value) ? undefined : validate?.({ [key]: value });
     return message === undefined ? [] : [{ key, message }];
   });
 }

@@ -1,62 +1,20 @@
-import path from "node:path";
 import { z } from "zod";
-import { ObjectName } from "../prefect-api/primitives.ts";
-import { isMapping, pythonText } from "../prefect-api/templating.ts";
+import { isMapping } from "../prefect-api/templating.ts";
 import type { WorkPool } from "../prefect-api/work-pools.ts";
-import { buildDefaultPull, findActions, findPullSteps } from "../project/actions.ts";
-import { suggestNearest } from "../project/did-you-mean.ts";
+import { buildDefaultPull, type DefaultPull, findActions, findPullSteps } from "../project/actions.ts";
 import type { Project, ProjectEntry } from "../project/load.ts";
 import { overlayFlags } from "../project/overlay.ts";
-import { describeLocation, type Problem } from "../project/problem.ts";
-import { inspectFlow } from "../project/python/inspect-flow.ts";
-import type { DeploymentToSave } from "../project/save.ts";
+import type { Problem } from "../project/problem.ts";
 import type { DeploymentEntry, ProjectHead, Step } from "../project/schema.ts";
-import { fillEnvironment, fillServerValues, type ValueSource } from "../project/template.ts";
+import { fillEnvironment, fillServerValues } from "../project/template.ts";
 import type { Path } from "../project/yaml-file.ts";
 import type { ErrorCode } from "../shared/error-codes.ts";
 import { UserError } from "../shared/errors.ts";
+import { checkEarly, checkName, checkWorkPool, readFlow } from "./check-deployment.ts";
+import type { Preparation, PreparedDeployment, Report } from "./prepared-deployment.ts";
 import type { DeployRequest } from "./request.ts";
-import { type PlannedStep, planSteps } from "./run-steps.ts";
+import { planSteps } from "./run-steps.ts";
 import { STEPS } from "./steps/step-table.ts";
-
-export interface FlowFacts {
-  name: string;
-  description: string | null;
-  version: string | null;
-  parameter_openapi_schema: Record<string, unknown>;
-}
-
-/** A problem with one deployment, at a place of its entry. */
-export type Report = (path: Path, message: string, hint?: string, code?: ErrorCode) => Problem;
-
-/** A deployment of which all is known that can be known before its steps run. */
-export interface PreparedDeployment {
-  /** What the user calls it, for messages. */
-  label: string;
-  report: Report;
-  /** Everything but steps, with blocks, variables and the environment filled in. */
-  values: Record<string, unknown>;
-  /** Job variables of flags, which templates may name. */
-  variables: Record<string, unknown>;
-  name: string;
-  entrypoint: string;
-  flow: FlowFacts;
-  workPool: WorkPool;
-  build: PlannedStep[];
-  push: PlannedStep[];
-  pull: Step[];
-  /** How it stands or could stand in the file, templates unfilled. */
-  save: Omit<DeploymentToSave, "triggers">;
-}
-
-/** What all deployments of one deploy share. */
-export interface Preparation {
-  request: DeployRequest;
-  project: Project;
-  values: ValueSource;
-  /** One question a pool, whatever the number of deployments. */
-  findWorkPool(name: string): Promise<WorkPool | undefined>;
-}
 
 const Identity = z.object({
   name: z.string().nullish(),
@@ -111,15 +69,13 @@ export async function prepareDeployment(
     const message = "SLA configuration is currently only supported on Prefect Cloud.";
     problems.push(report(["sla"], message, "Remove it to deploy to a server of your own."));
   }
+  problems.push(...checkEarly(values, flow, workPool, report));
   if (flow === undefined || deploymentName === undefined || workPool === undefined || problems.length > 0) {
     return { problems, notices };
   }
   const pull = findPullSteps(head, written);
-  const defaultPull =
-    pull === undefined ? buildDefaultPull(request.root, buildActions.steps, work_pool.job_variables) : undefined;
-  if (defaultPull?.notice !== undefined) {
-    notices.push(defaultPull.notice);
-  }
+  const chosen = pull === undefined ? choosePull(request.root, buildActions.steps, values, workPool) : { steps: pull };
+  notices.push(...(chosen.warning === undefined ? [] : [chosen.warning]));
   const prepared = {
     label,
     report,
@@ -131,7 +87,7 @@ export async function prepareDeployment(
     workPool,
     build: build.planned,
     push: push.planned,
-    pull: [...(pull ?? defaultPull?.steps ?? [])],
+    pull: chosen.steps,
     save: { entry: written, build: buildActions.steps, push: pushActions.steps, pull },
   };
   return { prepared, problems, notices };
@@ -203,122 +159,20 @@ async function resolveEntry(
   return resolved;
 }
 
-async function readFlow(
+/** A folder of this machine is no place to load code from for a pool whose runs are not processes of this machine. */
+function choosePull(
   root: string,
-  entrypoint: string | null | undefined,
-  report: Report,
-  problems: Problem[],
-  notices: string[],
-): Promise<FlowFacts | undefined> {
-  if (!entrypoint) {
-    problems.push(
-      report(
-        ["entrypoint"],
-        "An entrypoint must be provided.",
-        "Write entrypoint: path/to/file.py:function in the project file, or pass it as the first argument.",
-        "ENTRYPOINT_INVALID",
-      ),
-    );
-    return undefined;
-  }
-  try {
-    const {
-      name,
-      description,
-      version,
-      parameter_openapi_schema,
-      notices: told,
-    } = await inspectFlow({
-      root,
-      entrypoint,
-    });
-    notices.push(...told.map((notice) => `${describeLocation(notice.location)}: ${notice.message}.`));
-    return { name, description, version, parameter_openapi_schema: { ...parameter_openapi_schema } };
-  } catch (error) {
-    if (!(error instanceof UserError)) {
-      throw error;
-    }
-    const where = error.location === undefined ? "" : `${describeLocation(error.location)}: `;
-    problems.push(report(["entrypoint"], `${where}${error.message}`, error.hint, error.code));
-    return undefined;
-  }
-}
-
-function checkName(name: string | null | undefined, report: Report, problems: Problem[]): string | undefined {
-  if (!name) {
-    problems.push(
-      report(["name"], "A deployment name must be provided.", "Write name: my-deployment, or pass -n my-deployment."),
-    );
-    return undefined;
-  }
-  const used = normalizeName(name);
-  if (!ObjectName.safeParse(used).success) {
-    problems.push(
-      report(["name"], `the name ${JSON.stringify(name)} holds one of the characters / % & > <, which a name cannot.`),
-    );
-    return undefined;
-  }
-  return used;
-}
-
-/** A name that looks like a script loses its ending, as with Prefect. */
-export function normalizeName(name: string): string {
-  return name.endsWith(".py") ? path.basename(name, ".py") : name;
-}
-
-async function checkWorkPool(
-  shared: Preparation,
-  given: { name?: string | null | undefined; job_variables?: unknown },
-  report: Report,
-  problems: Problem[],
-  notices: string[],
-): Promise<WorkPool | undefined> {
-  if (!given.name) {
-    const message = "A work pool is required to deploy this flow.";
-    problems.push(report(["work_pool"], message, "Write work_pool: {name: my-pool}, or pass --pool my-pool."));
-    return undefined;
-  }
-  const pool = await shared.findWorkPool(given.name);
-  if (pool === undefined) {
-    const pools = await shared.request.client.workPools.list();
-    const names = pools.map((each) => each.name);
-    const nearest = suggestNearest(given.name, names);
-    const known = names.length === 0 ? "The server has none yet." : `The server has ${names.slice(0, 10).join(", ")}.`;
-    problems.push(
-      report(
-        ["work_pool", "name"],
-        `the work pool ${JSON.stringify(given.name)} does not exist.`,
-        `${nearest === "" ? known : nearest.trim()} Create it with \`flowyard work-pool create --type docker ${given.name}\`.`,
-      ),
-    );
-    return undefined;
-  }
-  if (pool.type === "prefect-agent") {
-    const message = `the work pool ${JSON.stringify(pool.name)} is of the type prefect-agent, which cannot run deployments of a project.`;
-    problems.push(report(["work_pool", "name"], message, "Use a pool of another type, such as docker or process."));
-    return undefined;
-  }
-  notices.push(...listUnknownVariables(pool, given.job_variables));
-  return pool;
-}
-
-/** Job variables that the pool's template never reads: the sign of a pool of another type. */
-function listUnknownVariables(pool: WorkPool, given: unknown): string[] {
-  const variables = pool.base_job_template["variables"];
-  const properties = isMapping(variables) ? variables["properties"] : undefined;
-  if (!isMapping(given) || !isMapping(properties)) {
-    return [];
-  }
-  const known = Object.keys(properties);
-  return Object.keys(given)
-    .filter((key) => !known.includes(key.split(".")[0] ?? key))
-    .map(
-      (key) =>
-        `The work pool ${JSON.stringify(pool.name)} is of type ${pool.type} and does not use the job variable ${JSON.stringify(key)}.${suggestNearest(key, known)}`,
-    );
-}
-
-/** Any scalar as the text that Python would make of it. */
-export function textOf(value: unknown): string | null | undefined {
-  return value === null || value === undefined ? value : pythonText(value);
+  build: readonly Step[],
+  values: Record<string, unknown>,
+  pool: WorkPool,
+): DefaultPull {
+  const workPool = values["work_pool"];
+  const chosen = buildDefaultPull(root, build, isMapping(workPool) ? workPool["job_variables"] : undefined);
+  const isLocal = build.length === 0 && chosen.warning === undefined;
+  return isLocal && pool.type !== "process"
+    ? {
+        ...chosen,
+        warning: `Workers of ${JSON.stringify(pool.name)} (type ${pool.type}) will look for the code in ${root}, which is a folder of this machine. Add a build step, an image or pull steps.`,
+      }
+    : chosen;
 }

@@ -113,6 +113,23 @@ describe("a deploy registers all or nothing", () => {
     assert.deepEqual(project.plane.requests, []);
   });
 
+  it("runs no step for a deployment whose values do not fit", async () => {
+    await using project = await openProject(`build:
+- prefect.deployments.steps.run_shell_script: {script: touch built}
+deployments:
+- name: one
+  entrypoint: flow.py:hello
+  parameters: {times: many}
+  triggers: [{type: metric}]
+  work_pool: {name: pool, job_variables: {env: text}}
+`);
+
+    const error = await catchUserError(project.deploy());
+
+    assert.match(error.message, /because of 3 problems/);
+    assert.ok(!project.said.some((text) => text.includes("Running")), project.said.join("\n"));
+  });
+
   it("registers nothing when the build of the last deployment fails", async () => {
     await using project = await openProject(`${TWO}  build:
   - prefect.deployments.steps.run_shell_script: {script: "sh -c 'exit 9'"}
