@@ -8,8 +8,6 @@ const SET_DIRECTORY_STEP = "prefect.deployments.steps.set_working_directory";
 /** Where the official image keeps its code. */
 const IMAGE_HOME = "/opt/prefect";
 
-export type Section = "build" | "push" | "pull";
-
 /** The steps of a section and where the file says them. */
 export interface Actions {
   steps: Step[];
