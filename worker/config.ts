@@ -12,7 +12,8 @@ export const WorkerConfig = z.object({
   PREFECT_API_URL: z.url({ protocol: /^https?$/, error: "must be an http or https URL, normally ending in /api" }),
   PREFECT_API_AUTH_STRING: z.string().optional(),
   PREFECT_API_KEY: z.string().optional(),
-  FLOWYARD_WORKER_POLL_SECONDS: Seconds.default(1),
+  // A container takes about 0.3 s to start: so a run is up within a second of its creation.
+  FLOWYARD_WORKER_POLL_SECONDS: Seconds.default(0.5),
   FLOWYARD_WORKER_HEARTBEAT_SECONDS: Seconds.default(30),
   FLOWYARD_WORKER_CANCEL_GRACE_SECONDS: Seconds.default(30),
   FLOWYARD_WORKER_PYTHON: z.string().min(1).default("python3"),

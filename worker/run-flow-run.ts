@@ -137,19 +137,18 @@ async function prepareJob(
   const [flow, workPool] = await keepTrying({ what: "read flow and work pool", ...own }, () =>
     Promise.all([client.flows.find(flowRun.flow_id), client.workPools.get(settings.pool)]),
   );
-  await keepTrying({ what: "label the run", ...own }, () =>
-    client.flowRuns.updateLabels(flowRun.id, {
-      "prefect.worker.name": settings.name,
-      "prefect.worker.type": own.infrastructure.type,
-      "prefect.work-pool.name": workPool.name,
-      "prefect.work-pool.id": workPool.id,
-    }),
-  );
   const variables = mergeJobVariables(deployment?.job_variables ?? {}, flowRun.job_variables ?? {});
   const template = fillJobTemplate(workPool.base_job_template, variables, settings.environment);
-  const configuration = await keepTrying({ what: "read blocks and variables", ...own }, () =>
-    resolveReferences(client, template),
-  );
+  const labels = {
+    "prefect.worker.name": settings.name,
+    "prefect.worker.type": own.infrastructure.type,
+    "prefect.work-pool.name": workPool.name,
+    "prefect.work-pool.id": workPool.id,
+  };
+  const [configuration] = await Promise.all([
+    keepTrying({ what: "read blocks and variables", ...own }, () => resolveReferences(client, template)),
+    keepTrying({ what: "label the run", ...own }, () => client.flowRuns.updateLabels(flowRun.id, labels)),
+  ]);
   const context = { flowRun, deployment, flow, workPool, workerName: settings.name };
   return buildJob(configuration, { ...context, settings: selectRunSettings(settings.environment) });
 }

@@ -1,3 +1,4 @@
+import "./small-heap.ts";
 import { createPrefectClient } from "../src/client/prefect-client.ts";
 import { findEngine } from "../src/docker/engine.ts";
 import { systemClock } from "../src/shared/clock.ts";

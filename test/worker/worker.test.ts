@@ -1,0 +1,283 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { createPrefectClient, type PrefectClient } from "../../src/client/prefect-client.ts";
+import type { ReceivedFlowRun } from "../../src/prefect-api/flow-runs.ts";
+import type { JsonObject } from "../../src/prefect-api/primitives.ts";
+import { systemClock } from "../../src/shared/clock.ts";
+import { TransientError } from "../../src/shared/errors.ts";
+import { silentLogger } from "../../src/shared/logger.ts";
+import { createFakeInfrastructure } from "../../worker/infrastructure/fake.ts";
+import { runWorker, type WorkerDependencies } from "../../worker/worker.ts";
+import { type PlaneProcess, startPlane } from "../support/plane-process.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+let plane: PlaneProcess;
+let client: PrefectClient;
+let flowId = "";
+let pools = 0;
+
+before(async () => {
+  plane = await startPlane();
+  client = createPrefectClient({ apiUrl: plane.apiUrl });
+  flowId = (await client.flows.create({ name: "etl" })).id;
+});
+after(() => plane[Symbol.asyncDispose]());
+
+const TEMPLATE = {
+  job_configuration: { fake: "{{ fake }}", env: "{{ env }}", name: "{{ name }}" },
+  variables: { type: "object", properties: { fake: { type: "object" }, env: { type: "object" }, name: {} } },
+};
+
+interface TestWorker extends AsyncDisposable {
+  pool: string;
+  infrastructure: ReturnType<typeof createFakeInfrastructure>;
+  output: string[];
+  stop: () => void;
+  ended: Promise<void>;
+}
+
+async function createPool(): Promise<string> {
+  pools += 1;
+  const name = `pool-${pools}`;
+  await client.workPools.create({ name, type: "process", base_job_template: TEMPLATE });
+  return name;
+}
+
+/** A worker in this process, on the real plane, with an infrastructure that needs no machine. */
+function startTestWorker(pool: string, settings: Partial<WorkerDependencies["settings"]> = {}): TestWorker {
+  const infrastructure = createFakeInfrastructure(client);
+  const output: string[] = [];
+  const stop = new AbortController();
+  const ended = runWorker(
+    {
+      client,
+      infrastructure,
+      settings: {
+        pool,
+        name: "w1",
+        type: undefined,
+        queues: [],
+        limit: Number.POSITIVE_INFINITY,
+        prefetchSeconds: 0,
+        runOnce: false,
+        createPoolIfNotFound: true,
+        baseJobTemplate: TEMPLATE,
+        pollSeconds: 0.05,
+        heartbeatSeconds: 30,
+        cancelGraceSeconds: 0,
+        environment: { PREFECT_API_URL: plane.apiUrl },
+        ...settings,
+      },
+      logger: silentLogger,
+      output: { write: (name, line) => output.push(`${name} | ${line}`) },
+      clock: systemClock,
+      signal: new AbortController().signal,
+    },
+    stop.signal,
+  );
+  return {
+    pool,
+    infrastructure,
+    output,
+    stop: () => stop.abort(),
+    ended,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await ended;
+    },
+  };
+}
+
+async function createRun(pool: string, fake: JsonObject = {}): Promise<ReceivedFlowRun> {
+  const created = await client.flowRuns.create({
+    flow_id: flowId,
+    work_pool_name: pool,
+    state: { type: "SCHEDULED" },
+    job_variables: { fake },
+  });
+  return created.value;
+}
+
+async function waitForState(id: string, type: string): Promise<ReceivedFlowRun> {
+  let run = await client.flowRuns.get(id);
+  await waitUntil(
+    async () => {
+      run = await client.flowRuns.get(id);
+      return run.state_type === type;
+    },
+    { timeoutMs: 15_000, pollMs: 25, what: `${type} of ${run.name}`, evidence: () => JSON.stringify(run.state) },
+  );
+  return run;
+}
+
+test("a run is taken, started once and ends with what its engine reports", async () => {
+  const pool = await createPool();
+  await using worker = startTestWorker(pool);
+  const { id, name } = await createRun(pool, { lines: ["hello"] });
+
+  const ended = await waitForState(id, "COMPLETED");
+
+  assert.deepEqual(worker.infrastructure.started, [id]);
+  assert.deepEqual(worker.output, [`${name} | hello`]);
+  assert.equal(ended.run_count, 1);
+  assert.equal(ended.labels?.["prefect.worker.name"], "w1");
+  assert.equal(ended.labels?.["prefect.worker.type"], "fake");
+  assert.equal(ended.labels?.["prefect.work-pool.name"], pool);
+  await waitUntil(async () => (await client.flowRuns.get(id)).infrastructure_pid === `fake:${id}`, {
+    timeoutMs: 5000,
+    what: "the infrastructure_pid",
+  });
+});
+
+test("the worker is online and its pool ready with the first heartbeat", async () => {
+  const pool = await createPool();
+  await using _worker = startTestWorker(pool);
+
+  await waitUntil(async () => (await client.workPools.get(pool)).status === "READY", {
+    timeoutMs: 5000,
+    what: "READY",
+  });
+
+  const [found] = await client.workPools.listWorkers(pool);
+  assert.equal(found?.name, "w1");
+  assert.equal(found?.status, "ONLINE");
+});
+
+test("runs that cannot be started are CRASHED with the reason, and the worker goes on", async () => {
+  const pool = await createPool();
+  await using _worker = startTestWorker(pool);
+  const refused = await createRun(pool, { start: "refused" });
+  const lost = await createRun(pool, { start: "lost" });
+  const broken = await createRun(pool, { start: "broken" });
+  const invalid = await createRun(pool, { seconds: "soon" });
+
+  const messages = await Promise.all(
+    [refused, lost, broken, invalid].map(async ({ id }) => (await waitForState(id, "CRASHED")).state?.message ?? ""),
+  );
+
+  assert.equal(messages[0], "The run could not be started. IMAGE_NOT_FOUND: There is no such fake image. Make one.");
+  assert.equal(messages[1], "The run could not be started. DOCKER_UNREACHABLE: The fake engine went away.");
+  assert.equal(messages[2], "The run could not be started. a bug in the fake infrastructure.");
+  assert.match(messages[3] ?? "", /JOB_INVALID: .*"fake\.seconds" is "soon"/);
+  const next = await createRun(pool);
+  await waitForState(next.id, "COMPLETED");
+});
+
+test("an end without a report is CRASHED with exit code and last lines", async () => {
+  const pool = await createPool();
+  await using _worker = startTestWorker(pool);
+  const never = await createRun(pool, { reports: "nothing", exit_code: 127, lines: ["exec: prefect: not found"] });
+  const midway = await createRun(pool, { reports: "running", exit_code: 1 });
+  const hungry = await createRun(pool, { reports: "running", exit_code: 137, out_of_memory: true });
+  const removed = await createRun(pool, { reports: "running", vanishes: true });
+
+  const message = async (id: string) => (await waitForState(id, "CRASHED")).state?.message ?? "";
+
+  assert.match(await message(never.id), /exit code 127: .*Its last output:\n {4}exec: prefect: not found/s);
+  assert.match(await message(midway.id), /exit code 1\.$/);
+  assert.match(await message(hungry.id), /ran out of memory/);
+  assert.match(await message(removed.id), /was removed by somebody/);
+});
+
+test("a final state stays, whatever the exit code", async () => {
+  const pool = await createPool();
+  await using worker = startTestWorker(pool);
+  const { id } = await createRun(pool, { reports: "failed", exit_code: 1 });
+  await waitForState(id, "FAILED");
+
+  worker.stop();
+  await worker.ended;
+
+  assert.equal((await client.flowRuns.get(id)).state_type, "FAILED");
+});
+
+test("a cancelled run that does not react is stopped after the grace and ends CANCELLED", async () => {
+  const pool = await createPool();
+  await using _worker = startTestWorker(pool);
+  const { id } = await createRun(pool, { reports: "hangs" });
+  await waitForState(id, "RUNNING");
+
+  await client.flowRuns.setState(id, { state: { type: "CANCELLING" } });
+
+  assert.match((await waitForState(id, "CANCELLED")).state?.message ?? "", /^Cancelled; fake run .* has ended/);
+});
+
+test("never more runs than the limit are in flight", async () => {
+  const pool = await createPool();
+  await using worker = startTestWorker(pool, { limit: 2 });
+
+  const runs = await Promise.all(Array.from({ length: 6 }, () => createRun(pool, { seconds: 0.1 })));
+  await Promise.all(runs.map(({ id }) => waitForState(id, "COMPLETED")));
+
+  assert.equal(worker.infrastructure.mostAtOnce, 2);
+});
+
+test("two workers of a pool start each run once", async () => {
+  const pool = await createPool();
+  await using one = startTestWorker(pool, { name: "one" });
+  await using two = startTestWorker(pool, { name: "two" });
+
+  const runs = await Promise.all(Array.from({ length: 20 }, () => createRun(pool)));
+  await Promise.all(runs.map(({ id }) => waitForState(id, "COMPLETED")));
+
+  const started = [...one.infrastructure.started, ...two.infrastructure.started];
+  assert.deepEqual(started.sort(), runs.map(({ id }) => id).sort());
+});
+
+test("a stopped worker takes nothing more and returns when its runs have ended", async () => {
+  const pool = await createPool();
+  await using worker = startTestWorker(pool);
+  const running = await createRun(pool, { seconds: 0.5 });
+  await waitForState(running.id, "RUNNING");
+
+  worker.stop();
+  const late = await createRun(pool);
+  await worker.ended;
+
+  assert.equal((await client.flowRuns.get(running.id)).state_type, "COMPLETED");
+  assert.equal((await client.flowRuns.get(late.id)).state_type, "SCHEDULED");
+});
+
+test("with --run-once what is due is run, and the worker ends by itself", async () => {
+  const pool = await createPool();
+  const { id } = await createRun(pool);
+
+  await using worker = startTestWorker(pool, { runOnce: true });
+  await worker.ended;
+
+  assert.equal((await client.flowRuns.get(id)).state_type, "COMPLETED");
+});
+
+test("while the infrastructure is away runs wait at the plane, and start when it is back", async () => {
+  const pool = await createPool();
+  await using worker = startTestWorker(pool);
+  worker.infrastructure.notReady = new TransientError("DOCKER_UNREACHABLE", "away");
+  const { id } = await createRun(pool);
+  await waitUntil(async () => (await client.workPools.get(pool)).status === "READY", {
+    timeoutMs: 5000,
+    what: "READY",
+  });
+  assert.equal((await client.flowRuns.get(id)).state_type, "SCHEDULED");
+
+  worker.infrastructure.notReady = undefined;
+
+  await waitForState(id, "COMPLETED");
+});
+
+test("a pool that is deleted under the worker is created again", async () => {
+  const pool = await createPool();
+  await using _worker = startTestWorker(pool, { heartbeatSeconds: 0.1, type: "process" });
+  await waitUntil(async () => (await client.workPools.get(pool)).status === "READY", {
+    timeoutMs: 5000,
+    what: "READY",
+  });
+
+  await client.workPools.delete(pool);
+  await waitUntil(async () => (await client.workPools.find(pool)) !== undefined, {
+    timeoutMs: 10_000,
+    what: "the pool",
+  });
+
+  const { id } = await createRun(pool);
+  await waitForState(id, "COMPLETED");
+});
