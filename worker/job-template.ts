@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { PrefectClient } from "../src/client/prefect-client.ts";
 import { JsonObject } from "../src/prefect-api/primitives.ts";
+import { fillServerValues } from "../src/prefect-api/server-values.ts";
 import { fillTemplate, findByPath, isMapping } from "../src/prefect-api/templating.ts";
-import { fillServerValues } from "../src/project/template.ts";
 import { UserError } from "../src/shared/errors.ts";
 
 const BaseJobTemplate = z.object({

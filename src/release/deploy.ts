@@ -1,10 +1,10 @@
 import { type Engine, findEngine } from "../docker/engine.ts";
 import { readEngineSettings } from "../docker/engine-address.ts";
+import type { ValueSource } from "../prefect-api/server-values.ts";
 import { buildProjectError, describeInvalidEntries, hasErrors, loadProject, type Project } from "../project/load.ts";
 import { hasFlags } from "../project/overlay.ts";
 import { compareProblems, describeLocation, describeProblem, type Problem } from "../project/problem.ts";
 import { type Selected, selectEntries } from "../project/select.ts";
-import type { ValueSource } from "../project/template.ts";
 import { loadTriggerFlags } from "../project/triggers.ts";
 import { UserError } from "../shared/errors.ts";
 import { buildBodies, type ReadyDeployment } from "./build-bodies.ts";

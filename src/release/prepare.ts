@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { fillServerValues } from "../prefect-api/server-values.ts";
 import { isMapping } from "../prefect-api/templating.ts";
 import type { WorkPool } from "../prefect-api/work-pools.ts";
 import { buildDefaultPull, type DefaultPull, findActions, findPullSteps } from "../project/actions.ts";
@@ -6,7 +7,7 @@ import type { Project, ProjectEntry } from "../project/load.ts";
 import { overlayFlags } from "../project/overlay.ts";
 import type { Problem } from "../project/problem.ts";
 import type { DeploymentEntry, ProjectHead, Step } from "../project/schema.ts";
-import { fillEnvironment, fillServerValues } from "../project/template.ts";
+import { fillEnvironment } from "../project/template.ts";
 import type { Path } from "../project/yaml-file.ts";
 import type { ErrorCode } from "../shared/error-codes.ts";
 import { UserError } from "../shared/errors.ts";

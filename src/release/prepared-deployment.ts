@@ -1,9 +1,9 @@
+import type { ValueSource } from "../prefect-api/server-values.ts";
 import type { WorkPool } from "../prefect-api/work-pools.ts";
 import type { Project } from "../project/load.ts";
 import type { Problem } from "../project/problem.ts";
 import type { DeploymentToSave } from "../project/save.ts";
 import type { Step } from "../project/schema.ts";
-import type { ValueSource } from "../project/template.ts";
 import type { Path } from "../project/yaml-file.ts";
 import type { ErrorCode } from "../shared/error-codes.ts";
 import type { DeployRequest } from "./request.ts";

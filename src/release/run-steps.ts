@@ -1,13 +1,8 @@
+import { fillServerValues, type ValueSource } from "../prefect-api/server-values.ts";
 import { isMapping } from "../prefect-api/templating.ts";
 import type { Problem } from "../project/problem.ts";
 import type { Step as StepEntry } from "../project/schema.ts";
-import {
-  type Environment,
-  fillBareEnvironment,
-  fillServerValues,
-  fillStepInputs,
-  type ValueSource,
-} from "../project/template.ts";
+import { type Environment, fillBareEnvironment, fillStepInputs } from "../project/template.ts";
 import type { Path } from "../project/yaml-file.ts";
 import { UserError } from "../shared/errors.ts";
 import type { Step, StepContext } from "./steps/step.ts";
