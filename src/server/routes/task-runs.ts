@@ -41,9 +41,10 @@ export function registerTaskRuns(api: App, { store, clock }: AppDeps): void {
     return reply.code(204).send();
   });
 
-  api.post("/task_runs/filter", { schema: { body: FilterTaskRuns } }, ({ body }) =>
-    store.taskRuns.list(body, { sort: body.sort, limit: checkLimit(body.limit), offset: body.offset }),
-  );
+  api.post("/task_runs/filter", { schema: { body: FilterTaskRuns } }, ({ body }) => {
+    const { sort, limit, offset, ...filters } = body;
+    return store.taskRuns.list(filters, { sort, limit: checkLimit(limit), offset });
+  });
 
   api.post("/task_runs/count", { schema: { body: CountTaskRuns } }, ({ body }) => store.taskRuns.count(body));
 

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { afterEach, beforeEach, suite, test } from "node:test";
+import { buildTestPlane, type TestPlane } from "../support/build-test-plane.ts";
+import { call } from "./call.ts";
+
+const V2 = "/v2/concurrency_limits";
+let plane: TestPlane;
+beforeEach(async () => {
+  plane = await buildTestPlane();
+});
+afterEach(() => plane[Symbol.asyncDispose]());
+
+function take(names: string[], slots = 1) {
+  return call(plane, "POST", `${V2}/increment-with-lease`, { names, slots, mode: "concurrency", lease_duration: 60 });
+}
+
+async function readSlots(name: string): Promise<number> {
+  return (await call(plane, "GET", `${V2}/${name}`)).body.active_slots;
+}
+
+suite("slots", () => {
+  test("names without a limit give a lease and no limits, so that tagged tasks run", async () => {
+    const taken = await take(["tag:nothing"]);
+    const renewed = await call(plane, "POST", `${V2}/leases/${taken.body.lease_id}/renew`, { lease_duration: 60 });
+    const returned = await call(plane, "POST", `${V2}/decrement-with-lease`, { lease_id: taken.body.lease_id });
+
+    assert.deepEqual([taken.status, taken.body.limits], [200, []]);
+    assert.deepEqual([renewed.status, returned.status], [204, 204]);
+  });
+
+  test("no name at all is 422, more slots than the limit has too", async () => {
+    await call(plane, "POST", `${V2}/`, { name: "db", limit: 2 });
+
+    assert.equal((await take([])).status, 422);
+    assert.equal((await take(["db"], 3)).body.detail, "Slots requested is greater than the limit");
+  });
+
+  test("a full limit answers 423 with Retry-After, and is free again when a lease is given back or ends", async () => {
+    await call(plane, "POST", `${V2}/`, { name: "db", limit: 1 });
+
+    const first = await take(["db"]);
+    const refused = await take(["db"]);
+    await call(plane, "POST", `${V2}/decrement-with-lease`, { lease_id: first.body.lease_id });
+    const second = await take(["db"]);
+    plane.moveClock(61);
+    const third = await take(["db"]);
+    const late = await call(plane, "POST", `${V2}/leases/${second.body.lease_id}/renew`, { lease_duration: 60 });
+
+    assert.deepEqual([first.status, refused.status, second.status, third.status], [200, 423, 200, 200]);
+    assert.match(String(refused.headers["retry-after"]), /^\d+$/);
+    assert.equal(await readSlots("db"), 1);
+    assert.equal(late.status, 410);
+  });
+
+  test("a lease that ended is renewed as long as nobody took its slots", async () => {
+    await call(plane, "POST", `${V2}/`, { name: "db", limit: 1 });
+    const { body } = await take(["db"]);
+    plane.moveClock(61);
+
+    const renewed = await call(plane, "POST", `${V2}/leases/${body.lease_id}/renew`, { lease_duration: 60 });
+
+    assert.deepEqual([renewed.status, await readSlots("db")], [204, 1]);
+    const unknown = await call(plane, "POST", `${V2}/leases/${randomUUID()}/renew`, { lease_duration: 60 });
+    assert.equal(unknown.status, 410);
+  });
+
+  test("slots without a lease are given back by count; all limits are taken or none", async () => {
+    await call(plane, "POST", `${V2}/`, { name: "a", limit: 2 });
+    await call(plane, "POST", `${V2}/`, { name: "b", limit: 1, active_slots: 1 });
+
+    const both = await call(plane, "POST", `${V2}/increment`, { names: ["a", "b"], slots: 1, mode: "concurrency" });
+    const one = await call(plane, "POST", `${V2}/increment`, { names: ["a"], slots: 2, mode: "concurrency" });
+    assert.deepEqual([both.status, one.status, await readSlots("a")], [423, 200, 2]);
+    await call(plane, "POST", `${V2}/decrement`, { names: ["a"], slots: 5, occupancy_seconds: 1 });
+
+    assert.equal(await readSlots("a"), 0);
+  });
+
+  test("slots that decay give themselves back; only those can limit a rate", async () => {
+    await call(plane, "POST", `${V2}/`, { name: "rate", limit: 1, slot_decay_per_second: 0.5 });
+    await call(plane, "POST", `${V2}/`, { name: "steady", limit: 1 });
+    const hit = (name: string) =>
+      call(plane, "POST", `${V2}/increment`, { names: [name], slots: 1, mode: "rate_limit" });
+
+    const [first, second] = [await hit("rate"), await hit("rate")];
+    plane.moveClock(2);
+
+    assert.deepEqual([first.status, second.status, (await hit("rate")).status], [200, 423, 200]);
+    assert.equal((await hit("steady")).status, 422);
+  });
+});
+
+suite("limits", () => {
+  test("are read by id or name, changed and removed; a taken name is 409", async () => {
+    const created = await call(plane, "POST", `${V2}/`, { name: "db", limit: 2 });
+
+    const again = await call(plane, "POST", `${V2}/`, { name: "db", limit: 1 });
+    const patched = await call(plane, "PATCH", `${V2}/db`, { limit: 5, active: false });
+    const read = await call(plane, "GET", `${V2}/${created.body.id}`);
+    const listed = await call(plane, "POST", `${V2}/filter`, {});
+    const removed = await call(plane, "DELETE", `${V2}/${created.body.id}`);
+
+    assert.deepEqual([created.status, again.status, patched.status, removed.status], [201, 409, 204, 204]);
+    assert.deepEqual([read.body.limit, read.body.active], [5, false]);
+    assert.equal(listed.body.length, 1);
+    assert.equal((await call(plane, "GET", `${V2}/db`)).status, 404);
+  });
+});
