@@ -4,23 +4,23 @@ import type { Store, Tx } from "../storage/store.ts";
 import type { LiveBus } from "./live-bus.ts";
 import { decideTaskRun, parseTaskRunEvent, type TaskRunReport } from "./task-run-event.ts";
 
+/** Events that share a transaction: other writers wait no longer than these take. */
+const MAX_TOGETHER = 500;
+
 /**
- * Stores events that clients sent, in one transaction, with the task runs that they tell of, and publishes them once
- * they are on disk. Safe to repeat: a known event changes nothing and is not published again.
+ * Stores events that clients sent, with the task runs that they tell of, and publishes them once they are on disk.
+ * Safe to repeat: a known event changes nothing and is not published again.
  */
-export function receiveEvents(
+export async function receiveEvents(
   deps: { store: Pick<Store, "transaction">; bus: LiveBus },
   events: readonly Event[],
   now: Date,
 ): Promise<void> {
   const received = timestampFromDate(now);
-  return deps.store.transaction((tx) =>
-    receiveEventsIn(
-      tx,
-      deps.bus,
-      events.map((event) => ({ ...event, received })),
-    ),
-  );
+  for (let start = 0; start < events.length; start += MAX_TOGETHER) {
+    const together = events.slice(start, start + MAX_TOGETHER).map((event) => ({ ...event, received }));
+    await deps.store.transaction((tx) => receiveEventsIn(tx, deps.bus, together));
+  }
 }
 
 async function receiveEventsIn(tx: Tx, bus: LiveBus, events: readonly ReceivedEvent[]): Promise<void> {

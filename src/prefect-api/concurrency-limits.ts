@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { ObjectName, Uuid } from "./primitives.ts";
-import { Timestamp } from "./timestamp.ts";
 
 const LEASE_SECONDS = { min: 60, max: 86_400, default: 300 };
 const LeaseSeconds = z.number().min(LEASE_SECONDS.min).max(LEASE_SECONDS.max).default(LEASE_SECONDS.default);
@@ -58,21 +57,3 @@ export const UpdateConcurrencyLimit = z.strictObject({
   slot_decay_per_second: limitKeys.slot_decay_per_second.nullish(),
 });
 export type UpdateConcurrencyLimit = z.infer<typeof UpdateConcurrencyLimit>;
-
-export const ConcurrencyLimit = z.object({
-  id: Uuid,
-  created: Timestamp,
-  updated: Timestamp,
-  active: z.boolean(),
-  name: z.string(),
-  limit: z.number(),
-  active_slots: z.number(),
-  denied_slots: z.number(),
-  slot_decay_per_second: z.number(),
-  avg_slot_occupancy_seconds: z.number(),
-});
-
-/** The name of the limit that holds a deployment's `concurrency_limit`. */
-export function deploymentLimitName(deploymentId: string): string {
-  return `deployment:${deploymentId}`;
-}
