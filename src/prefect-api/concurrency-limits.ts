@@ -57,3 +57,8 @@ export const UpdateConcurrencyLimit = z.strictObject({
   slot_decay_per_second: limitKeys.slot_decay_per_second.nullish(),
 });
 export type UpdateConcurrencyLimit = z.infer<typeof UpdateConcurrencyLimit>;
+
+/** The name of the limit that holds a deployment's `concurrency_limit`. */
+export function deploymentLimitName(deploymentId: string): string {
+  return `deployment:${deploymentId}`;
+}
