@@ -16,10 +16,13 @@ const Timezone = z
   .refine(isTimezone, { error: (issue) => `Invalid timezone: "${String(issue.input)}"` })
   .nullish();
 
-/** Cron text as croniter reads it: five fields, a sixth for seconds, or an @alias. The scheduler parses it in full. */
+/**
+ * Cron text as croniter reads it: five fields, a sixth for seconds, a seventh for years, or an @alias. The scheduler
+ * parses it in full.
+ */
 const CronText = z
   .string()
-  .refine((text) => /^@\w+$/.test(text.trim()) || [5, 6].includes(text.trim().split(/\s+/).length), {
+  .refine((text) => /^@\w+$/.test(text.trim()) || [5, 6, 7].includes(text.trim().split(/\s+/).length), {
     error: (issue) => `Invalid cron string: "${String(issue.input)}"`,
   });
 
