@@ -54,7 +54,8 @@ export async function watchFlowRun(
         hint: `It goes on; watch it again with \`flowyard flow-run watch ${flowRunId}\`.`,
       });
     }
-    await sleep(LAST_LOGS_MS, context.signal);
+    const endedMs = run.state === null || run.state === undefined ? 0 : Date.parse(run.state.timestamp);
+    await sleep(Math.max(0, Math.min(LAST_LOGS_MS, endedMs + LAST_LOGS_MS - Date.now())), context.signal);
     await showNewLogs(watched);
     return run;
   } finally {
