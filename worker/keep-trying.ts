@@ -3,7 +3,7 @@ import { TransientError } from "../src/shared/errors.ts";
 import type { Logger } from "../src/shared/logger.ts";
 
 const FIRST_DELAY_MS = 1000;
-const MAX_DELAY_MS = 30_000;
+const MAX_DELAY_MS = 10_000; // runs end meanwhile and wait to be reported
 
 /** The wait after so many failures in a row, ±20 % so that many workers do not come back at the same moment. */
 export function backOffMs(failures: number): number {

@@ -12,6 +12,9 @@ import { createRunOutput } from "./output.ts";
 import { prepareWorkPool, type WorkerType } from "./work-pool.ts";
 import { runWorker } from "./worker.ts";
 
+/** For a connection that broke while idle; anything longer is the worker's loops' to tell of and to wait out. */
+const CLIENT_RETRY = { retries: 1, firstDelayMs: 200 };
+
 /**
  * Runs a worker in this process until `stop` aborts, then waits for its runs in flight. Whoever does not want to wait
  * ends the process: containers go on, process runs are told to end. The log goes to stderr, the output of runs to stdout.
@@ -20,7 +23,7 @@ import { runWorker } from "./worker.ts";
  */
 export async function startWorker(settings: WorkerSettings, stop: AbortSignal): Promise<void> {
   const logger = createWorkerLogger(settings.logFormat, (line) => process.stderr.write(line));
-  const client = createPrefectClient(settings.api);
+  const client = createPrefectClient({ ...settings.api, retry: CLIENT_RETRY });
   const { workPool, type, created } = await prepareWorkPool(client, settings);
   const infrastructure = await createInfrastructure(type, settings, logger);
   logger.info(

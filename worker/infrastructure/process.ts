@@ -12,6 +12,7 @@ import type { Exit, Infrastructure, StartedRun } from "./contract.ts";
 
 const TAIL_LINES = 20;
 const EXIT_POLL_MS = 50;
+const DRAIN_MS = 1000;
 
 const ProcessConfiguration = z.object({
   stream_output: z.boolean().nullish(),
@@ -117,7 +118,10 @@ function buildStartedRun(
   { streamOutput, cleanUp }: { streamOutput: boolean; cleanUp: () => Promise<void> },
 ): StartedRun {
   const ended = new Promise<number>((resolveCode) => {
-    child.once("close", (code, signal) => resolveCode(code ?? (signal === "SIGKILL" ? 137 : 143)));
+    child.once("exit", (code, signal) => resolveCode(code ?? (signal === "SIGKILL" ? 137 : 143)));
+  });
+  const drained = new Promise<void>((resolveDrained) => {
+    child.once("close", () => resolveDrained());
   });
   return {
     pid: String(child.pid),
@@ -136,6 +140,8 @@ function buildStartedRun(
         }
       }
       const exitCode = await Promise.race([ended, rejectOnAbort(signal)]);
+      // The rest of its output; a daemon that it left behind may keep the pipe open for ever.
+      await Promise.race([drained, sleep(DRAIN_MS, signal)]);
       await cleanUp();
       return { kind: "exited", exitCode, wasOutOfMemory: undefined, lastLines };
     },

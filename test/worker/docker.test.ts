@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import { loadMachine } from "../../scripts/setup/machine.ts";
+import { removeContainer } from "../../src/docker/containers.ts";
+import { type Engine, findEngine } from "../../src/docker/engine.ts";
+import { readEngineSettings } from "../../src/docker/engine-address.ts";
+import type { JsonObject } from "../../src/prefect-api/primitives.ts";
+import type { Exit, StartedRun } from "../../worker/infrastructure/contract.ts";
+import { createDockerInfrastructure } from "../../worker/infrastructure/docker.ts";
+import { startFakeDocker } from "../support/fake-docker.ts";
+import { exampleJob } from "./job-examples.ts";
+
+const { docker, baseImage } = await loadMachine();
+const missing = [docker, baseImage].find((part) => !part.available);
+const skip = missing?.available === false ? missing.reason : false;
+const image = baseImage.available ? baseImage.tag : "";
+const never = new AbortController().signal;
+
+describe("runs as containers of a real engine", { skip }, () => {
+  const label = `flowyard-test-${randomUUID().slice(0, 8)}`;
+  let engine: Engine;
+
+  before(async () => {
+    engine = await findEngine(
+      readEngineSettings({ HOME: "/nonexistent", DOCKER_HOST: docker.available ? docker.host : "" }),
+    );
+  });
+  after(async () => {
+    for (const { Id } of await list()) {
+      await removeContainer(engine, Id);
+    }
+  });
+
+  const list = () => engine.docker.listContainers({ all: true, filters: { label: [label] } });
+
+  async function start(jobVariables: JsonObject): Promise<{ run: StartedRun; notes: string[] }> {
+    const job = exampleJob({
+      image,
+      image_pull_policy: "Never",
+      labels: { [label]: "" },
+      name: label,
+      ...jobVariables,
+    });
+    const notes: string[] = [];
+    const run = await createDockerInfrastructure(engine, "/srv").start(job, (message) => notes.push(message));
+    return { run, notes };
+  }
+
+  async function runToEnd(jobVariables: JsonObject): Promise<{ exit: Exit; lines: string[]; run: StartedRun }> {
+    const { run } = await start(jobVariables);
+    const lines: string[] = [];
+    const exit = await run.watch((line) => lines.push(line), never);
+    return { exit, lines, run };
+  }
+
+  test("the command's output and exit code come back, and the container is kept", async () => {
+    const { exit, lines, run } = await runToEnd({ command: "sh -c 'echo $PREFECT__FLOW_NAME; exit 3'" });
+
+    assert.deepEqual(lines, ["etl"]);
+    assert.equal(exit.kind, "exited");
+    assert.equal(exit.kind === "exited" && exit.exitCode, 3);
+    assert.match(run.pid, /^http\+docker:\/\/localhost:[0-9a-f]{64}$/);
+    assert.equal((await list()).length, 1);
+  });
+
+  test("a name that is taken gets a number, as the container of an earlier attempt keeps it", async () => {
+    const first = await runToEnd({ command: "true", name: `${label}-name` });
+    const second = await runToEnd({ command: "true", name: `${label}-name` });
+
+    assert.equal(first.run.what, `container "${label}-name"`);
+    assert.equal(second.run.what, `container "${label}-name-1"`);
+  });
+
+  test("want of memory is seen, with the limit that was set", async () => {
+    const { exit } = await runToEnd({ command: "tail /dev/zero", mem_limit: "64m", memswap_limit: "64m" });
+
+    assert.equal(exit.kind === "exited" && exit.wasOutOfMemory, true);
+    assert.equal(exit.kind === "exited" && exit.memoryLimit, "64m");
+  });
+
+  test("without stream_output nothing is handed out, but the last lines are there for a reason", async () => {
+    const { exit, lines } = await runToEnd({ command: "sh -c 'echo quiet; exit 1'", stream_output: false });
+
+    assert.deepEqual(lines, []);
+    assert.deepEqual(exit.kind === "exited" && exit.lastLines, ["quiet"]);
+  });
+
+  test("a container that removes itself, or is removed, has an end as well", async () => {
+    const own = await runToEnd({ command: "true", auto_remove: true });
+    const { run } = await start({ command: "sleep 60", name: `${label}-removed` });
+    const watching = run.watch(() => undefined, never);
+    await removeContainer(engine, run.pid.split(":").at(-1) ?? "");
+
+    const removed = await watching;
+
+    assert.ok(own.exit.kind === "vanished" || (own.exit.kind === "exited" && own.exit.exitCode === 0));
+    assert.ok(removed.kind === "vanished" || (removed.kind === "exited" && removed.exitCode === 137));
+  });
+
+  test("container_wait_timeout ends the watching, not the container", async () => {
+    const { run } = await start({ command: "sleep 60", container_wait_timeout: 1, name: `${label}-slow` });
+
+    const exit = await run.watch(() => undefined, never);
+
+    assert.deepEqual(exit, { kind: "unwatched", afterSeconds: 1 });
+    const [container] = (await list()).filter(({ Names }) => Names.includes(`/${label}-slow`));
+    assert.equal(container?.State, "running");
+    await run.stop(1);
+  });
+
+  test("a container that cannot be started is not left behind", async () => {
+    const before = (await list()).length;
+
+    await assert.rejects(start({ networks: [`${label}-none`] }), { code: "CONTAINER_REFUSED", message: /not found/ });
+    await assert.rejects(start({ container_create_kwargs: { entrypoint: "/no/such/program" } }), {
+      code: "CONTAINER_REFUSED",
+      message: /no such file/,
+    });
+
+    assert.equal((await list()).length, before);
+  });
+
+  test("an image that is not here is named, and with IfPossible both reasons are", async () => {
+    await assert.rejects(start({ image: `${label}:none` }), { code: "IMAGE_NOT_FOUND" });
+    await assert.rejects(start({ image: `127.0.0.1:1/${label}:none`, image_pull_policy: "IfPossible" }), {
+      code: "IMAGE_NOT_FOUND",
+      message: /could not be pulled.*no image of that name either/,
+    });
+    const { notes } = await start({ image_pull_policy: "IfPossible", command: "true", networks: [] });
+    assert.match(notes.join("\n"), /Pulling image/);
+  });
+});
+
+test("a watch goes on when the engine restarts under it", async () => {
+  const id = "0123";
+  let waits = 0;
+  await using fake = await startFakeDocker(({ method, path }) => {
+    if (path === "/containers/create") {
+      return { status: 201, json: { Id: id } };
+    }
+    if (path.endsWith("/start")) {
+      return { status: 204 };
+    }
+    if (path.endsWith("/wait")) {
+      waits += 1;
+      return waits === 1 ? { respond: (response) => response.destroy() } : { status: 200, json: { StatusCode: 4 } };
+    }
+    if (method === "GET" && path === `/containers/${id}/json`) {
+      const State = { Running: waits < 2, ExitCode: 4, OOMKilled: false, Error: "" };
+      return { status: 200, json: { Id: id, Name: "/otter", State } };
+    }
+    return undefined;
+  });
+  const infrastructure = createDockerInfrastructure(await fake.connect(), "/srv");
+  const run = await infrastructure.start(exampleJob({ image_pull_policy: "Never" }), () => undefined);
+
+  const exit = await run.watch(() => undefined, never);
+
+  assert.equal(waits, 2);
+  assert.equal(exit.kind === "exited" && exit.exitCode, 4);
+});
+
+test("an engine that is away is told before runs are taken", async () => {
+  const fake = await startFakeDocker(() => undefined);
+  const infrastructure = createDockerInfrastructure(await fake.connect(), "/srv");
+  await infrastructure.checkReady();
+
+  await fake[Symbol.asyncDispose]();
+
+  await assert.rejects(infrastructure.checkReady(), { name: "TransientError", code: "DOCKER_UNREACHABLE" });
+});
