@@ -5,7 +5,6 @@ import { parseArgs } from "node:util";
 import { FlowyardDaemon, runFlowyard } from "./demo/flowyard-process.ts";
 import { findExampleImage, removeLeftovers } from "./demo/leftovers.ts";
 import { type DemoPlan, planDemo } from "./demo/plan.ts";
-import { createPool } from "./demo/pool.ts";
 import { lastLines, waitUntil } from "./setup/background-process.ts";
 import { findFreePort } from "./setup/free-port.ts";
 import { setUpMachine } from "./setup/set-up-machine.ts";
@@ -73,7 +72,7 @@ async function runDemo(plan: DemoPlan, folder: string, daemons: FlowyardDaemon[]
   if (!(await waitForPlane(apiUrl, daemons))) {
     return explainEnd(daemons);
   }
-  if ((await createPool(plan, folder, options)) !== 0) {
+  if ((await runFlowyard(["work-pool", "create", "--type", plan.poolType, plan.poolName], options)) !== 0) {
     return explainEnd(daemons);
   }
   const worker = ["worker", "start", "--pool", plan.poolName, "--name", "demo-worker"];
