@@ -39,7 +39,8 @@ export function isSettingName(name: string): name is SettingName {
   return Object.hasOwn(SETTINGS, name);
 }
 
-const Environment = z.object({
+/** What every command reads from its environment and profile. */
+export const CliConfig = z.object({
   PREFECT_API_URL: ApiUrl.default(DEFAULT_API_URL),
   PREFECT_API_AUTH_STRING: z.string().optional(),
   PREFECT_API_KEY: z.string().optional(),
@@ -48,7 +49,7 @@ const Environment = z.object({
   PREFECT_DEFAULT_DOCKER_BUILD_NAMESPACE: z.string().optional(),
 });
 
-export type CliConfig = z.infer<typeof Environment>;
+export type CliConfig = z.infer<typeof CliConfig>;
 
 /** Where settings come from, before they are checked: `config` and `profile` must work on wrong ones too. */
 export interface ConfigSources {
@@ -88,7 +89,7 @@ export function loadConfigSources(env: NodeJS.ProcessEnv, profileName: string | 
 
 /** Throws UserError CONFIG_INVALID naming every variable that is wrong. */
 export function parseCliConfig({ environment, ownEnvironment, profileName }: ConfigSources): CliConfig {
-  const parsed = Environment.safeParse(environment);
+  const parsed = CliConfig.safeParse(environment);
   if (parsed.success) {
     return parsed.data;
   }

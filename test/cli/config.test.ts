@@ -80,12 +80,3 @@ test("a broken profile file is named, and not overwritten", () => {
   assert.throws(() => load(), { code: "CONFIG_INVALID", message: new RegExp(file) });
   assert.equal(readFileSync(file, "utf8"), "{");
 });
-
-test("docs/configuration.md names every setting of the command line", async () => {
-  const { SETTINGS } = await import("../../src/cli/config.ts");
-  const text = readFileSync(join(import.meta.dirname, "../../docs/configuration.md"), "utf8");
-  const section = text.split(/^## /m).find((part) => part.startsWith("Every command")) ?? "";
-  const documented = [...section.matchAll(/^\| `([A-Z_]+)` \|/gm)].map((match) => match[1]);
-
-  assert.deepEqual(documented, Object.keys(SETTINGS));
-});
