@@ -55,11 +55,6 @@ export async function askText(
   return answer.trim();
 }
 
-export async function askSecret(message: string): Promise<string> {
-  const { password } = await loadPrompts();
-  return answered(password({ message, ...streams }));
-}
-
 const ANSWERS: ReadonlyMap<string, boolean> = new Map([
   ["y", true],
   ["yes", true],

@@ -27,6 +27,8 @@ export async function completeRequest(
   if (hasErrors([...project.problems, ...project.entries.flatMap(({ problems }) => problems)])) {
     return request; // The deploy itself says what is wrong.
   }
+  // Nobody should answer questions for a plane that is away or refuses the credentials.
+  await client.workPools.list(undefined, { limit: 1 });
   const selection = await chooseSelection(project, request);
   const { entries, names, many } = selectEntries(project, { ...selection, canCreate: true }, request.env);
   if (many) {
