@@ -5,10 +5,13 @@ import { buildTestPlane, type TestPlane } from "../support/build-test-plane.ts";
 import { call } from "./call.ts";
 
 let plane: TestPlane;
-beforeEach(async () => {
-  plane = await buildTestPlane();
-});
-afterEach(() => plane[Symbol.asyncDispose]());
+/** A plane for each test of a suite. Hooks outside of suites would run for the tests of all files. */
+function usePlane(): void {
+  beforeEach(async () => {
+    plane = await buildTestPlane();
+  });
+  afterEach(() => plane[Symbol.asyncDispose]());
+}
 
 const DEPLOYMENT = randomUUID();
 const OWNER = `prefect.deployment.${DEPLOYMENT}`;
@@ -28,6 +31,8 @@ function buildBody(name: string, owner: string | null = null) {
 }
 
 suite("automations", () => {
+  usePlane();
+
   test("are kept as they were sent, changed, switched off and removed", async () => {
     const { status, body } = await call(plane, "POST", "/automations/", buildBody("a"));
     const { owner_resource: _, ...changed } = { ...buildBody("b"), description: "new" };

@@ -9,12 +9,15 @@ let schema: { id: string; checksum: string };
 
 const FIELDS = { title: "Login", properties: { user: {}, token: {} }, secret_fields: ["token", "extra.*"] };
 
-beforeEach(async () => {
-  plane = await buildTestPlane();
-  type = (await call(plane, "POST", "/block_types/", { name: "Login", slug: "login" })).body;
-  schema = (await call(plane, "POST", "/block_schemas/", { fields: FIELDS, block_type_id: type.id })).body;
-});
-afterEach(() => plane[Symbol.asyncDispose]());
+/** A plane for each test of a suite. Hooks outside of suites would run for the tests of all files. */
+function usePlane(): void {
+  beforeEach(async () => {
+    plane = await buildTestPlane();
+    type = (await call(plane, "POST", "/block_types/", { name: "Login", slug: "login" })).body;
+    schema = (await call(plane, "POST", "/block_schemas/", { fields: FIELDS, block_type_id: type.id })).body;
+  });
+  afterEach(() => plane[Symbol.asyncDispose]());
+}
 
 function createDocument(name: string | null, data: unknown) {
   return call(plane, "POST", "/block_documents/", {
@@ -31,6 +34,8 @@ function readByName(name: string, secrets = false) {
 }
 
 suite("block types and schemas", () => {
+  usePlane();
+
   test("the same schema again is answered 200 with the first one, and found by its checksum", async () => {
     const again = await call(plane, "POST", "/block_schemas/", { fields: FIELDS, block_type_id: type.id });
     const found = await call(plane, "GET", `/block_schemas/checksum/${schema.checksum}`);
@@ -48,6 +53,8 @@ suite("block types and schemas", () => {
 });
 
 suite("block documents", () => {
+  usePlane();
+
   test("secrets are masked unless they are asked for, everywhere", async () => {
     const data = { user: "me", token: "s3cr3t", extra: { a: "x", b: { c: 1 } } };
     const created = await createDocument("mine", data);

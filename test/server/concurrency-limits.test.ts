@@ -6,10 +6,13 @@ import { call } from "./call.ts";
 
 const V2 = "/v2/concurrency_limits";
 let plane: TestPlane;
-beforeEach(async () => {
-  plane = await buildTestPlane();
-});
-afterEach(() => plane[Symbol.asyncDispose]());
+/** A plane for each test of a suite. Hooks outside of suites would run for the tests of all files. */
+function usePlane(): void {
+  beforeEach(async () => {
+    plane = await buildTestPlane();
+  });
+  afterEach(() => plane[Symbol.asyncDispose]());
+}
 
 function take(names: string[], slots = 1) {
   return call(plane, "POST", `${V2}/increment-with-lease`, { names, slots, mode: "concurrency", lease_duration: 60 });
@@ -20,6 +23,8 @@ async function readSlots(name: string): Promise<number> {
 }
 
 suite("slots", () => {
+  usePlane();
+
   test("names without a limit give a lease and no limits, so that tagged tasks run", async () => {
     const taken = await take(["tag:nothing"]);
     const renewed = await call(plane, "POST", `${V2}/leases/${taken.body.lease_id}/renew`, { lease_duration: 60 });
@@ -92,6 +97,8 @@ suite("slots", () => {
 });
 
 suite("limits", () => {
+  usePlane();
+
   test("are read by id or name, changed and removed; a taken name is 409", async () => {
     const created = await call(plane, "POST", `${V2}/`, { name: "db", limit: 2 });
 

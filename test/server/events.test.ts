@@ -6,10 +6,13 @@ import { buildTestPlane, type TestPlane } from "../support/build-test-plane.ts";
 import { call } from "./call.ts";
 
 let plane: TestPlane;
-beforeEach(async () => {
-  plane = await buildTestPlane();
-});
-afterEach(() => plane[Symbol.asyncDispose]());
+/** A plane for each test of a suite. Hooks outside of suites would run for the tests of all files. */
+function usePlane(): void {
+  beforeEach(async () => {
+    plane = await buildTestPlane();
+  });
+  afterEach(() => plane[Symbol.asyncDispose]());
+}
 
 function buildEvents(count: number) {
   const now = timestampFromDate(plane.now());
@@ -34,6 +37,8 @@ async function readAll(first: { events: { id: string }[]; next_page: string | nu
 }
 
 suite("events over HTTP", () => {
+  usePlane();
+
   test("are stored and read back in pages, newest first", async () => {
     const events = buildEvents(60);
 

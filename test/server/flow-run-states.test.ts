@@ -6,10 +6,13 @@ import { buildTestPlane, type TestPlane } from "../support/build-test-plane.ts";
 import { call } from "./call.ts";
 
 let plane: TestPlane;
-beforeEach(async () => {
-  plane = await buildTestPlane();
-});
-afterEach(() => plane[Symbol.asyncDispose]());
+/** A plane for each test of a suite. Hooks outside of suites would run for the tests of all files. */
+function usePlane(): void {
+  beforeEach(async () => {
+    plane = await buildTestPlane();
+  });
+  afterEach(() => plane[Symbol.asyncDispose]());
+}
 
 async function createRun(state: unknown, parts: Record<string, unknown> = {}): Promise<string> {
   const flow = await call(plane, "POST", "/flows/", { name: "f" });
@@ -23,6 +26,8 @@ function setState(id: string, state: unknown, force = false) {
 }
 
 suite("POST /flow_runs/{id}/set_state", () => {
+  usePlane();
+
   test("answers 201 when a state was written, accepted or instead of a rejected one", async () => {
     const accepted = await setState(await createRun({ type: "SCHEDULED" }), { type: "PENDING" });
     const replaced = await setState(await createRun({ type: "SCHEDULED" }), { type: "CANCELLING" });
@@ -104,6 +109,8 @@ suite("POST /flow_runs/{id}/set_state", () => {
 });
 
 suite("POST /flow_runs/{id}/resume", () => {
+  usePlane();
+
   test("a run that is not paused is ABORT", async () => {
     const answer = await call(plane, "POST", `/flow_runs/${await createRun({ type: "RUNNING" })}/resume`);
 

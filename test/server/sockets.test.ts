@@ -13,10 +13,13 @@ const SECRET = "user:pass";
 const PATHS = ["/api/events/in", "/api/events/out", "/api/logs/out"];
 
 let plane: TestPlane;
-beforeEach(async () => {
-  plane = await buildTestPlane();
-});
-afterEach(() => plane[Symbol.asyncDispose]());
+/** A plane for each test of a suite. Hooks outside of suites would run for the tests of all files. */
+function usePlane(options: { authString?: string } = {}): void {
+  beforeEach(async () => {
+    plane = await buildTestPlane(options);
+  });
+  afterEach(() => plane[Symbol.asyncDispose]());
+}
 
 function buildEvent(secondsAgo = 0, name = "test.happened", resource = "test.thing") {
   return {
@@ -44,6 +47,8 @@ function idOf(message: unknown): string {
 }
 
 suite("the handshake", () => {
+  usePlane();
+
   for (const path of PATHS) {
     test(`${path} refuses an upgrade without the subprotocol while it is still HTTP`, async () => {
       await assert.rejects(openTestSocket(plane.app, path, {}), /403/);
@@ -74,10 +79,7 @@ suite("the handshake", () => {
 });
 
 suite("with credentials", () => {
-  beforeEach(async () => {
-    await plane[Symbol.asyncDispose]();
-    plane = await buildTestPlane({ authString: SECRET });
-  });
+  usePlane({ authString: SECRET });
 
   async function authenticate(token: string | null, headers: Record<string, string> = {}) {
     const socket = await openTestSocket(plane.app, "/api/events/in", {
@@ -104,6 +106,8 @@ suite("with credentials", () => {
 });
 
 suite("/events/in", () => {
+  usePlane();
+
   test("events are stored before a ping that follows them is answered", async () => {
     const socket = await openAuthenticated(plane.app, "/api/events/in");
     const events = [1, 2, 3].map(() => buildEvent());
@@ -129,6 +133,8 @@ suite("/events/in", () => {
 });
 
 suite("/events/out", () => {
+  usePlane();
+
   test("a message other than a filter, or a wrong one, closes 1002", async () => {
     for (const message of [{ type: "auth" }, { type: "filter", filter: { event: 1 } }]) {
       const socket = await openAuthenticated(plane.app, "/api/events/out");
@@ -192,6 +198,8 @@ suite("/events/out", () => {
 });
 
 suite("/logs/out", () => {
+  usePlane();
+
   test("lines that match come as they are published", async () => {
     const socket = await openAuthenticated(plane.app, "/api/logs/out");
     const flowRunId = randomUUID();

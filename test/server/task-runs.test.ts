@@ -5,10 +5,13 @@ import { buildTestPlane, type TestPlane } from "../support/build-test-plane.ts";
 import { call } from "./call.ts";
 
 let plane: TestPlane;
-beforeEach(async () => {
-  plane = await buildTestPlane();
-});
-afterEach(() => plane[Symbol.asyncDispose]());
+/** A plane for each test of a suite. Hooks outside of suites would run for the tests of all files. */
+function usePlane(): void {
+  beforeEach(async () => {
+    plane = await buildTestPlane();
+  });
+  afterEach(() => plane[Symbol.asyncDispose]());
+}
 
 const FLOW_RUN = randomUUID();
 
@@ -17,6 +20,8 @@ function create(parts: Record<string, unknown> = {}) {
 }
 
 suite("task runs over REST", () => {
+  usePlane();
+
   test("the same keys in a flow run are the same task run: 201, then 200", async () => {
     const first = await create({ name: "child-0", task_inputs: { x: [] } });
     const second = await create();

@@ -4,12 +4,17 @@ import { buildTestPlane, type TestPlane } from "../support/build-test-plane.ts";
 import { call } from "./call.ts";
 
 let plane: TestPlane;
-beforeEach(async () => {
-  plane = await buildTestPlane();
-});
-afterEach(() => plane[Symbol.asyncDispose]());
+/** A plane for each test of a suite. Hooks outside of suites would run for the tests of all files. */
+function usePlane(): void {
+  beforeEach(async () => {
+    plane = await buildTestPlane();
+  });
+  afterEach(() => plane[Symbol.asyncDispose]());
+}
 
 suite("variables", () => {
+  usePlane();
+
   test("any JSON value is kept under a name, changed and removed by name or id", async () => {
     const created = await call(plane, "POST", "/variables/", { name: "limits", value: { a: [1, null] } });
     const byName = await call(plane, "GET", "/variables/name/limits");
