@@ -4,7 +4,7 @@ import { TransientError, UserError } from "../shared/errors.ts";
 import type { Database } from "./database-types.ts";
 
 const BUSY_TIMEOUT_MS = 5000;
-const CACHE_KIBIBYTES = 4096; // for each of two connections; the rest is in the system's page cache
+const CACHE_KIBIBYTES = 2048; // for each of two connections; the rest is in the system's page cache
 /** Statements are as many as the code has query shapes; lists of different lengths make more. */
 const MAX_CACHED_STATEMENTS = 1000;
 
