@@ -1,4 +1,4 @@
-import type { ScheduleSpec } from "../../prefect-api/schedules.ts";
+import type { DeploymentSchedule, ScheduleSpec } from "../../prefect-api/schedules.ts";
 import { timestampToMs } from "../../prefect-api/timestamp.ts";
 import { UserError } from "../../shared/errors.ts";
 import { parseCron } from "./cron.ts";
@@ -20,6 +20,9 @@ export interface FireTimeQuery {
   limit: number;
 }
 
+/** A schedule as it was given or as it is stored. */
+export type AnySchedule = ScheduleSpec | DeploymentSchedule["schedule"];
+
 /** What a schedule says, parsed. */
 type FireTimes = (zone: Zone, range: Range) => number[];
 
@@ -27,7 +30,7 @@ type FireTimes = (zone: Zone, range: Range) => number[];
  * The fire times of a schedule at or after `from`, in order and each once; at most MAX_FIRE_TIMES. Where the search
  * begins changes nothing. Throws UserError INVALID_SCHEDULE.
  */
-export function listFireTimes(schedule: ScheduleSpec, { from, until, limit }: FireTimeQuery): Date[] {
+export function listFireTimes(schedule: AnySchedule, { from, until, limit }: FireTimeQuery): Date[] {
   const fireTimes = parseSchedule(schedule);
   const zone = findScheduleZone(schedule);
   if (typeof fireTimes === "string" || typeof zone === "string") {
@@ -42,11 +45,11 @@ export function listFireTimes(schedule: ScheduleSpec, { from, until, limit }: Fi
 }
 
 /** Why a schedule cannot be used, in one sentence; undefined when it can. */
-export function validateSchedule(schedule: ScheduleSpec): string | undefined {
+export function validateSchedule(schedule: AnySchedule): string | undefined {
   return [parseSchedule(schedule), findScheduleZone(schedule)].find((part) => typeof part === "string");
 }
 
-function parseSchedule(schedule: ScheduleSpec): FireTimes | string {
+function parseSchedule(schedule: AnySchedule): FireTimes | string {
   if ("cron" in schedule) {
     const cron = parseCron(schedule.cron, schedule.day_or);
     return typeof cron === "string" ? cron : (zone, range) => listInstants(cron, zone, "forward", range);
@@ -71,7 +74,7 @@ function parseInterval(seconds: number, anchorDate: string | undefined): FireTim
   return (zone, range) => listIntervalTimes({ anchorUs, intervalUs }, zone, range);
 }
 
-function findScheduleZone({ timezone }: ScheduleSpec): Zone | string {
+function findScheduleZone({ timezone }: AnySchedule): Zone | string {
   try {
     return findZone(timezone ?? "UTC");
   } catch (error) {

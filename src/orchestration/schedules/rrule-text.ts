@@ -1,3 +1,5 @@
+import { countDaysInMonth, DAY_MS, dayFromCivil, SECOND_MS } from "./calendar.ts";
+
 /**
  * The grammar of recurrence rules as python-dateutil 2.9 reads it: what it refuses is refused here. Zones and the `Z` of
  * dates say nothing: Prefect puts every date on the wall of the schedule's zone.
@@ -239,7 +241,7 @@ function readWeekday(name: string, value: string): number {
 function readNthWeekday(name: string, value: string): { weekday: number; nth: number } {
   const match = /^([+-]?\d{0,4})([A-Z]+)(?:\(([+-]?\d{1,4})\))?$/.exec(value);
   const [, before = "", day = "", inside = ""] = match ?? [];
-  if (match === null || (before !== "" && inside !== "") || /^[+-]$/.test(before)) {
+  if (match === null || (before !== "" && inside !== "") || /^[+-]$|^[+-]?0+$/.test(before + inside)) {
     throw new BadText(`${name} must be weekdays such as MO or -1FR, not "${value}".`);
   }
   return { weekday: readWeekday(name, day), nth: Number(before + inside) };
@@ -258,18 +260,14 @@ const DATE =
 
 /** Reads the digits of a date; fractions of a second are dropped, as dateutil does. */
 function readDate(text: string): WallDate {
-  const [, year = "", month = "", day = "", hour = "0", minute = "0", second = "0", zone] = DATE.exec(text) ?? [];
-  const wallMs = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second));
-  const read = new Date(wallMs);
-  const exact =
-    read.getUTCFullYear() === Number(year) &&
-    read.getUTCMonth() === Number(month) - 1 &&
-    read.getUTCDate() === Number(day) &&
-    Number(hour) < 24 &&
-    Number(minute) < 60 &&
-    Number(second) < 60;
-  if (year === "" || !exact) {
+  const match = DATE.exec(text);
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = (match ?? [])
+    .slice(1, 7)
+    .map((part) => Number(part ?? 0));
+  const dated = year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= countDaysInMonth(year, month);
+  if (match === null || !dated || hour > 23 || minute > 59 || second > 59) {
     throw new BadText(`"${text}" is no date; write it as 20261231T235959.`);
   }
-  return { wallMs, zoned: zone !== undefined };
+  const seconds = hour * 3600 + minute * 60 + second;
+  return { wallMs: dayFromCivil(year, month, day) * DAY_MS + seconds * SECOND_MS, zoned: match[7] !== undefined };
 }
