@@ -17,18 +17,25 @@ interface StartOptions {
   timeoutMs: number;
 }
 
+/** Starts a program and keeps the end of what it says on stderr. */
+export function spawnProcess(command: string, args: readonly string[], env: Record<string, string>) {
+  const child = spawn(command, args, { env, stdio: ["ignore", "ignore", "pipe"] });
+  const spawned = { child, errorText: "" };
+  child.stderr?.on("data", (chunk: Buffer) => {
+    spawned.errorText = (spawned.errorText + chunk.toString()).slice(-4000);
+  });
+  return spawned;
+}
+
 export async function startProcess(options: StartOptions): Promise<StartedProcess> {
   const startedAt = performance.now();
-  const child = spawn(options.command, options.args, { env: options.env, stdio: ["ignore", "ignore", "pipe"] });
-  let errorText = "";
-  child.stderr?.on("data", (chunk: Buffer) => {
-    errorText = (errorText + chunk.toString()).slice(-4000);
-  });
+  const spawned = spawnProcess(options.command, options.args, options.env);
+  const { child } = spawned;
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   while (!(await isHealthy(options.healthUrl))) {
     if (child.exitCode !== null || performance.now() - startedAt > options.timeoutMs) {
       child.kill("SIGKILL");
-      throw new Error(`${options.command} ${options.args.join(" ")} did not become ready: ${errorText}`);
+      throw new Error(`${options.command} ${options.args.join(" ")} did not become ready: ${spawned.errorText}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
