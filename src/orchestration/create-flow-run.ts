@@ -12,7 +12,7 @@ import type { Logger } from "../shared/logger.ts";
 import type { RunSource } from "../storage/deployment-rows.ts";
 import type { Store, Tx } from "../storage/store.ts";
 import { enterState, NO_STATE } from "./bookkeeping.ts";
-import { hydrateParameters, listVariableNames } from "./hydrate-parameters.ts";
+import { hydrateParametersOf, listVariableNames } from "./hydrate-parameters.ts";
 import { findJobVariableProblem } from "./job-variables.ts";
 import type { LiveBus } from "./live-bus.ts";
 import { buildRunName } from "./run-name.ts";
@@ -128,7 +128,7 @@ async function chooseQueue(
   if (work_pool_id === null || work_pool_name === null) {
     throw new UserError(
       "WORK_POOL_REQUIRED",
-      `Cannot create flow run in work queue ${queueName} because deployment ${source.id} is not associated with a work pool. Remove work_queue_name and try again.`,
+      `Cannot create flow run in work queue ${queueName} because deployment ${source.id} is not associated with a work pool. Please remove work_pool_name and try again.`,
     );
   }
   const queueId = await ensureWorkQueue(tx, { id: work_pool_id, name: work_pool_name }, queueName, now);
@@ -162,7 +162,7 @@ async function resolveParameters(
   const merged = { ...source.parameters, ...body.parameters };
   const names = listVariableNames(merged);
   const variables = names.length === 0 ? new Map<string, unknown>() : await tx.variables.listValues(names);
-  const parameters = hydrateParameters(merged, (name) => variables.get(name));
+  const parameters = hydrateParametersOf("flow run", merged, (name) => variables.get(name));
   if (body.enforce_parameter_schema ?? source.enforce_parameter_schema) {
     const problem = findParameterValidator(schemas, source)(parameters);
     if (problem !== undefined) {
@@ -234,13 +234,14 @@ async function insertRun(
     EmpiricalPolicy.parse(parts.empirical_policy ?? {}),
     { stateId: uuidv7(), now: timestamp, clientApiVersion: null },
   );
-  const { state_timestamp: _stateTimestamp, ...columns } = times;
+  const { state_timestamp: _stateTimestamp, state_id: stateId, ...columns } = times;
   const flowRun: FlowRun = {
     id,
     created: timestamp,
     updated: timestamp,
     name: parts.name || buildRunName(),
     flow_id: parts.flow_id,
+    state_id: stateId,
     deployment_id: parts.deployment_id ?? null,
     deployment_version: parts.deployment_version,
     work_queue_id: parts.work_queue_id,

@@ -9,6 +9,7 @@ import { type Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
 import { hasCode, UserError } from "../shared/errors.ts";
 import type { StoredSchedule } from "../storage/deployment-schedules.ts";
 import type { Store, Tx } from "../storage/store.ts";
+import { validateSchedule } from "./schedules/next-fire-times.ts";
 
 /** What an update does to a deployment's schedules. */
 export type ScheduleChanges =
@@ -135,12 +136,22 @@ function asTaken(error: unknown): unknown {
     : error;
 }
 
-/** An interval without an anchor counts from when it was made. */
+/** Where Prefect anchors a rule that has no start of its own. */
+const RRULE_START = "DTSTART:20200101T000000";
+
+/** With the defaults that Prefect stores. Throws UserError INVALID_SCHEDULE for one that can never be computed. */
 function completeSpec(spec: ScheduleSpec, now: Timestamp): DeploymentSchedule["schedule"] {
-  if (!("interval" in spec)) {
-    return spec;
+  const problem = validateSchedule(spec);
+  if (problem !== undefined) {
+    throw new UserError("INVALID_SCHEDULE", problem);
   }
-  return { interval: spec.interval, anchor_date: spec.anchor_date ?? now, timezone: spec.timezone };
+  if ("interval" in spec) {
+    return { interval: spec.interval, anchor_date: spec.anchor_date ?? now, timezone: spec.timezone ?? "UTC" };
+  }
+  if ("rrule" in spec && !/DTSTART/i.test(spec.rrule)) {
+    return { ...spec, rrule: `${RRULE_START}\n${spec.rrule}` };
+  }
+  return spec;
 }
 
 async function checkDeployment(tx: Tx, id: string): Promise<void> {

@@ -9,7 +9,7 @@ import type { ConcurrencyLimit } from "../storage/concurrency-limits.ts";
 import type { DeploymentChanges } from "../storage/deployment-rows.ts";
 import type { Store, Tx } from "../storage/store.ts";
 import { decideScheduleChanges, saveScheduleChanges, writeSchedules } from "./deployment-schedules.ts";
-import { hydrateParameters, listVariableNames } from "./hydrate-parameters.ts";
+import { hydrateParametersOf, listVariableNames } from "./hydrate-parameters.ts";
 import { findJobVariableProblem } from "./job-variables.ts";
 import { getWorkPool } from "./work-pools.ts";
 import { ensureAgentQueue, ensureWorkQueue } from "./work-queues.ts";
@@ -89,6 +89,9 @@ async function insertDeployment(
     parameters: {},
     tags: [],
     enforce_parameter_schema: true,
+    // What Prefect's table has where a client says nothing.
+    parameter_openapi_schema: {},
+    pull_steps: [],
     ...made.changes,
     id: made.id,
     created: timestamp,
@@ -107,7 +110,10 @@ function pickColumns(body: UpdateDeployment): DeploymentChanges {
     ...(body.description !== undefined && { description: body.description }),
     ...(body.paused !== undefined && { paused: body.paused }),
     ...(body.concurrency_options !== undefined && {
-      concurrency_options: body.concurrency_options && { grace_period_seconds: null, ...body.concurrency_options },
+      concurrency_options: body.concurrency_options && {
+        collision_strategy: body.concurrency_options.collision_strategy,
+        grace_period_seconds: body.concurrency_options.grace_period_seconds ?? null,
+      },
     }),
     ...(jobVariables !== undefined && jobVariables !== null && { job_variables: jobVariables }),
     ...(parameters !== undefined && parameters !== null && { parameters }),
@@ -234,13 +240,7 @@ export function updateDeployment(
 async function hydrate(tx: Tx, parameters: JsonObject): Promise<JsonObject> {
   const names = listVariableNames(parameters);
   const variables = names.length === 0 ? new Map<string, unknown>() : await tx.variables.listValues(names);
-  try {
-    return hydrateParameters(parameters, (name) => variables.get(name));
-  } catch (error) {
-    throw error instanceof UserError
-      ? new UserError(error.code, `Error hydrating deployment parameters: ${error.message}`, { cause: error })
-      : error;
-  }
+  return hydrateParametersOf("deployment", parameters, (name) => variables.get(name));
 }
 
 function checkParameters(existing: Deployment, body: UpdateDeployment, parameters: JsonObject): void {

@@ -81,7 +81,7 @@ async function listQueues(store: Store, pool: WorkPool, names: readonly string[]
   const queues = await store.workQueues.list(where, { limit: MAX_QUEUES, offset: 0 });
   const missing = names.find((name) => !queues.some((queue) => queue.name === name));
   if (missing !== undefined) {
-    throw new UserError("NOT_FOUND", `Work queue '${missing}' not found in work pool '${pool.name}'.`);
+    throw new UserError("NOT_FOUND", `Work pool queue '${pool.name}/${missing}' not found.`);
   }
   return queues;
 }
@@ -92,7 +92,6 @@ function freeSlots(holder: Pick<WorkQueue | WorkPool, "concurrency_limit" | "act
     : Number.POSITIVE_INFINITY;
 }
 
-/** As the real server answers, without the state object: workers read the id, type and times beside it. */
 function buildScheduledRun(pool: WorkPool, queue: WorkQueue, run: FlowRun): ScheduledRun {
-  return { work_pool_id: pool.id, work_queue_id: queue.id, flow_run: { ...run, state: null } };
+  return { work_pool_id: pool.id, work_queue_id: queue.id, flow_run: run };
 }

@@ -1,5 +1,5 @@
 import type { JsonObject } from "../prefect-api/primitives.ts";
-import { UserError } from "../shared/errors.ts";
+import { errorMessage, UserError } from "../shared/errors.ts";
 
 /** Marks a value that is to be dropped from what holds it. */
 const REMOVED = Symbol("removed");
@@ -29,6 +29,21 @@ export function listVariableNames(parameters: unknown): string[] {
 export function hydrateParameters(parameters: JsonObject, findVariable: FindVariable): JsonObject {
   const hydrated = hydrate(parameters, findVariable);
   return isObject(hydrated) ? hydrated : {};
+}
+
+/** The same, and the error says whose parameters they are. */
+export function hydrateParametersOf(
+  owner: "deployment" | "flow run",
+  parameters: JsonObject,
+  findVariable: FindVariable,
+): JsonObject {
+  try {
+    return hydrateParameters(parameters, findVariable);
+  } catch (error) {
+    throw error instanceof UserError
+      ? new UserError(error.code, `Error hydrating ${owner} parameters: ${error.message}`, { cause: error })
+      : error;
+  }
 }
 
 function isObject(value: unknown): value is JsonObject {
@@ -83,8 +98,8 @@ function readJson(value: unknown): unknown {
   }
   try {
     return JSON.parse(value);
-  } catch {
-    return refuse("Invalid JSON");
+  } catch (error) {
+    return refuse(`Invalid JSON: ${errorMessage(error)}`);
   }
 }
 

@@ -35,7 +35,7 @@ export function checkTemplateDefaults(template: JsonObject): void {
   const { values } = listDefaults(variables);
   const problem = validate(values);
   if (problem !== undefined) {
-    throw new UserError("INVALID_JOB_TEMPLATE", `Validation failed for job variables' default values: ${problem}`);
+    throw new UserError("INVALID_JOB_TEMPLATE", `Validation failed for work pool's job variable defaults: ${problem}`);
   }
 }
 

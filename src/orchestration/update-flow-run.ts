@@ -64,7 +64,10 @@ async function checkJobVariables(tx: Tx, schemas: SchemaCache, flowRun: FlowRun,
 /** Given labels win over those that are there; others stay. Throws UserError NOT_FOUND. */
 export function addFlowRunLabels(store: Pick<Store, "transaction">, id: string, labels: Labels): Promise<void> {
   return store.transaction(async (tx) => {
-    const flowRun = await getFlowRun(tx, id);
+    const flowRun = await tx.flowRuns.find(id);
+    if (flowRun === undefined) {
+      throw new UserError("NOT_FOUND", `Flow run with id ${id} not found`);
+    }
     await tx.flowRuns.update(id, { labels: { ...flowRun.labels, ...labels } });
   });
 }

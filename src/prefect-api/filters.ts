@@ -171,10 +171,10 @@ const crossObjectFilters = {
 };
 
 /**
- * `limit` and `offset` of every list. The ceiling is checked by the route, which must answer Prefect's own text.
+ * `limit` and `offset` of every list. Both ends of a limit are checked by the route, which must answer Prefect's own text.
  */
 export const paging = {
-  limit: z.number().int().nonnegative().nullish(),
+  limit: z.number().int().nullish(),
   // The real client sends null with `workers/filter`.
   offset: z
     .number()

@@ -14,6 +14,6 @@ export type CreateFlowRunInput = z.infer<typeof CreateFlowRunInput>;
 
 export const FilterFlowRunInputs = z.strictObject({
   prefix: z.string(),
-  limit: z.number().int().nonnegative().nullish(),
+  limit: z.number().int().nullish(),
   exclude_keys: z.array(z.string()).default([]),
 });

@@ -107,7 +107,7 @@ export const UpdateFlowRun = z.strictObject({
 });
 export type UpdateFlowRun = z.infer<typeof UpdateFlowRun>;
 
-/** One item of `get_scheduled_flow_runs`; the real server leaves `flow_run.state` null there. */
+/** One item of `get_scheduled_flow_runs`. Older servers leave `flow_run.state` null there. */
 export const ScheduledFlowRun = z.object({
   work_pool_id: Uuid,
   work_queue_id: Uuid,

@@ -81,7 +81,7 @@ export function completeStateDetails(details: StateDetailsInput = {}): StateDeta
     scheduled_time: details.scheduled_time ?? null,
     cache_key: details.cache_key ?? null,
     cache_expiration: details.cache_expiration ?? null,
-    deferred: details.deferred ?? null,
+    deferred: details.deferred === undefined ? false : details.deferred,
     untrackable_result: details.untrackable_result ?? false,
     pause_timeout: details.pause_timeout ?? null,
     pause_reschedule: details.pause_reschedule ?? false,

@@ -33,14 +33,12 @@ export function checkApiVersion(request: FastifyRequest, reply: FastifyReply, do
   }
   const version = parseVersion(text);
   if (version === undefined) {
-    refuse(
-      reply,
-      `Invalid X-PREFECT-API-VERSION header format. Expected header in format 'x.y.z' but received header '${text}'`,
-    );
+    // Prefect's words, the missing blank included.
+    refuse(reply, `Invalid X-PREFECT-API-VERSION header format.Expected header in format 'x.y.z' but received ${text}`);
   } else if (isTooOld(version)) {
     refuse(
       reply,
-      `The API version of this client is ${text}; this server accepts ${OLDEST.join(".")} and newer. Upgrade the prefect package.`,
+      `The request specified API version ${text} but this server requires version ${OLDEST.join(".")} or higher.`,
     );
   } else {
     done();

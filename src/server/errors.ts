@@ -2,11 +2,15 @@ import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
 import { ERROR_CODES, type ErrorCode } from "../shared/error-codes.ts";
 import { TransientError, UserError } from "../shared/errors.ts";
+import { describeProblems, type ValidationProblem } from "./describe-problems.ts";
 
 /** What a body may be at most. Prefect's clients send logs in batches of up to 4 MB, and nothing larger. */
 export const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** A rejected body is repeated in the answer, as Prefect does, unless it is longer than this. */
 const MAX_ECHO_CHARACTERS = 10_000;
+const NOT_REPEATED = "too long to repeat";
+/** Of a list with thousands of wrong items a few say enough. */
+const MAX_PROBLEMS = 100;
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -48,15 +52,9 @@ function sendUserError(code: ErrorCode, message: string, request: FastifyRequest
   return reply.code(ERROR_CODES[code].status).send({ [key]: message, code });
 }
 
-interface ZodProblem {
-  instancePath: string;
-  message?: string;
-  keyword: string;
-}
-
 function sendInvalid(
   context: string,
-  problems: readonly ZodProblem[],
+  problems: readonly ValidationProblem[],
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
@@ -64,27 +62,18 @@ function sendInvalid(
     // Prefect's routes only match well-formed ids.
     return reply.code(404).send({ detail: "Not Found", code: "NOT_FOUND" });
   }
-  const place = context === "querystring" ? "query" : context;
+  const inBody = context === "body";
+  const described = describeProblems(problems, inBody ? "body" : "query", inBody ? request.body : request.query);
+  const length = JSON.stringify(request.body ?? null).length;
+  const short = length <= MAX_ECHO_CHARACTERS;
   return reply.code(422).send({
     exception_message: "Invalid request received.",
-    exception_detail: problems.map((problem) => ({
-      loc: [place, ...problem.instancePath.split("/").filter(Boolean).map(readPathPart)],
-      msg: problem.message ?? "Invalid value",
-      type: problem.keyword,
-    })),
-    request_body: echo(request.body),
+    exception_detail: described
+      .slice(0, MAX_PROBLEMS)
+      .map((problem) => (short ? problem : { ...problem, input: NOT_REPEATED })),
+    request_body: short ? (request.body ?? null) : `${NOT_REPEATED} (${length} characters)`,
     code: "INVALID_REQUEST",
   });
-}
-
-/** List positions are numbers in Prefect's `loc`. */
-function readPathPart(part: string): string | number {
-  return /^\d+$/.test(part) ? Number(part) : part;
-}
-
-function echo(body: unknown): unknown {
-  const length = JSON.stringify(body ?? null).length;
-  return length <= MAX_ECHO_CHARACTERS ? (body ?? null) : `<${length} characters, not repeated>`;
 }
 
 function sendOther(error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {

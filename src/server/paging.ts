@@ -4,7 +4,7 @@ import { UserError } from "../shared/errors.ts";
 
 /** `limit` and `page` of every `…/paginate`; pages count from 1. */
 export const pageKeys = {
-  limit: z.number().int().nonnegative().nullish(),
+  limit: z.number().int().nullish(),
   page: z.number().int().positive().default(1),
 };
 
@@ -12,6 +12,9 @@ export const pageKeys = {
 export function checkLimit(limit: number | null | undefined): number {
   if (limit !== null && limit !== undefined && limit > MAX_PAGE_SIZE) {
     throw new UserError("INVALID_REQUEST", `Invalid limit: must be less than or equal to ${MAX_PAGE_SIZE}.`);
+  }
+  if (limit !== null && limit !== undefined && limit < 0) {
+    throw new UserError("INVALID_REQUEST", "Invalid limit: must be greater than or equal to 0.");
   }
   return limit ?? MAX_PAGE_SIZE;
 }

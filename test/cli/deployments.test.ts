@@ -94,7 +94,7 @@ describe("deployment and run commands", () => {
     await succeed("deployment", "schedule", "create", NAME, "--rrule", "FREQ=DAILY", "--replace", "-y");
     assert.deepEqual(
       (await schedules()).map(({ schedule }: { schedule: { rrule: string } }) => schedule.rrule),
-      ["FREQ=DAILY"],
+      ["DTSTART:20200101T000000\nFREQ=DAILY"],
     );
     await succeed("deployment", "schedule", "clear", NAME, "--accept-yes");
     assert.deepEqual(await schedules(), []);

@@ -11,7 +11,7 @@ export function registerCollections(api: App): void {
   const body = JSON.stringify(AGGREGATE_WORKER_METADATA);
   api.get("/collections/views/:view", { schema: { params: ByView } }, (request, reply) => {
     if (request.params.view !== WORKER_VIEW) {
-      throw new UserError("NOT_FOUND", `View ${request.params.view} not found`);
+      throw new UserError("NOT_FOUND", `View ${request.params.view} not found in registry`);
     }
     return reply.type("application/json").send(body);
   });

@@ -34,7 +34,8 @@ function checkBody(body: UpdateDeployment, context: z.RefinementCtx): void {
 const NewDeployment = CreateDeployment.superRefine((body, context) => {
   checkBody(body, context);
   const { parameters, parameter_openapi_schema: schema } = body;
-  if (body.enforce_parameter_schema !== false && schema && parameters) {
+  // As Prefect: only when it is asked for in so many words, which its client does.
+  if (body.enforce_parameter_schema === true && schema && parameters) {
     const problem = findParameterProblem(schema, parameters);
     if (problem !== undefined) {
       context.addIssue({ code: "custom", path: ["parameters"], message: `Value error, ${problem}` });

@@ -30,10 +30,14 @@ export function registerFlowRuns(api: App, deps: RouteDeps): void {
     return reply.code(204).send();
   });
 
-  api.patch("/flow_runs/:id/labels", { schema: { params: ById, body: Labels } }, async (request, reply) => {
-    await addFlowRunLabels(store, request.params.id, request.body);
-    return reply.code(204).send();
-  });
+  api.patch(
+    "/flow_runs/:id/labels",
+    { schema: { params: ById, body: Labels }, config: { modelErrors: true } },
+    async (request, reply) => {
+      await addFlowRunLabels(store, request.params.id, request.body);
+      return reply.code(204).send();
+    },
+  );
 
   api.delete("/flow_runs/:id", { schema: { params: ById } }, async (request, reply) => {
     await deleteFlowRun(store, request.params.id);

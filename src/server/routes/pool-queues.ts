@@ -14,7 +14,6 @@ const ByQueue = z.object({ name: z.string(), queue: z.string() });
 async function getQueue(store: Store, params: z.infer<typeof ByQueue>): Promise<WorkQueue> {
   const queue = await store.workQueues.findByName(params.name, params.queue);
   if (queue === undefined) {
-    await getWorkPool(store, params.name);
     throw new UserError("NOT_FOUND", `Work pool queue '${params.name}/${params.queue}' not found.`);
   }
   return queue;

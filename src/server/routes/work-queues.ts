@@ -19,7 +19,7 @@ import { checkLimit } from "../paging.ts";
 const ById = z.object({ id: Uuid });
 const ByName = z.object({ name: z.string() });
 const GetRuns = z.strictObject({
-  limit: z.number().int().nonnegative().nullish(),
+  limit: z.number().int().nullish(),
   scheduled_before: Timestamp.nullish(),
 });
 const MAXIMUM_LATE_RUNS = 0;
