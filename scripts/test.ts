@@ -91,7 +91,7 @@ async function listStages(environment: NodeJS.ProcessEnv): Promise<Stage[]> {
       run: () => check("node_modules/.bin/biome", ["check", "--error-on-warnings", "--diagnostic-level=warn", "."]),
     },
     { name: "dead-code", run: () => check("node_modules/.bin/knip", []) },
-    ...tiers.map((tier) => ({ name: tier.name, run: () => runTier(tier, environment) })),
+    ...tiers.map((tier) => ({ name: tier.name, run: () => runTier(tier, { environment, sameCases: !flags.long }) })),
     { name: "clean-up", run: () => cleanUp(containersBefore) },
   ];
 }

@@ -16,22 +16,28 @@ const Record = z.object({
   line: z.int().optional(),
 });
 
+export interface RunOptions {
+  environment: NodeJS.ProcessEnv;
+  /** Properties are tried on the same cases in every run: a gate must not fail by chance. The long form draws anew. */
+  sameCases: boolean;
+}
+
 /** Runs a tier: all its files in one Node, or one after the other in a Node each. */
-export async function runTier(tier: Tier, environment: NodeJS.ProcessEnv): Promise<Tally> {
+export async function runTier(tier: Tier, options: RunOptions): Promise<Tally> {
   if (!tier.isolated) {
-    return runFiles(tier, tier.files, environment);
+    return runFiles(tier, tier.files, options);
   }
   const tallies: Tally[] = [];
   for (const file of tier.files) {
-    tallies.push(await runFiles(tier, [file], environment));
+    tallies.push(await runFiles(tier, [file], options));
   }
   return addTallies(tallies);
 }
 
 /** Prints failures and skips as they come. */
-async function runFiles(tier: Tier, files: string[], environment: NodeJS.ProcessEnv): Promise<Tally> {
+async function runFiles(tier: Tier, files: string[], { environment, sameCases }: RunOptions): Promise<Tally> {
   const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
-  const child = spawn(process.execPath, buildArguments(tier, files), {
+  const child = spawn(process.execPath, buildArguments(tier, files, sameCases), {
     cwd: root,
     env: environment,
     stdio: ["ignore", "pipe", "inherit"],
@@ -62,8 +68,9 @@ async function runFiles(tier: Tier, files: string[], environment: NodeJS.Process
   return tally;
 }
 
-function buildArguments(tier: Tier, files: string[]): string[] {
+function buildArguments(tier: Tier, files: string[], sameCases: boolean): string[] {
   return [
+    ...(sameCases ? [`--import=${join(import.meta.dirname, "same-cases.ts")}`] : []),
     "--test",
     "--test-isolation=none",
     // One test may take half of what its tier may: then the tier's end still names it.

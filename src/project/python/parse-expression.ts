@@ -126,7 +126,7 @@ function parseNumber(text: string, node: SyntaxNode): Expression {
   const at = node.from;
   const digits = text.replaceAll("_", "").toLowerCase();
   if (digits.endsWith("j")) return { kind: "complex", at, imaginary: Number(digits.slice(0, -1)) };
-  if (/^0[xob]/.test(digits) || /^\d+$/.test(digits)) {
+  if (/^(0x[\da-f]+|0o[0-7]+|0b[01]+|\d+)$/.test(digits)) {
     return digits.length > 400 ? opaque(node) : { kind: "int", at, value: BigInt(digits) };
   }
   const value = Number(digits);
