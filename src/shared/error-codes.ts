@@ -54,6 +54,10 @@ export const ERROR_CODES = {
   CONTAINER_REFUSED: { status: 400, fault: "user" },
   REGISTRY_UNREACHABLE: { status: 503, fault: "world" },
   DOCKER_DISK_FULL: { status: 507, fault: "user" },
+  // Releases.
+  PLAN_CHANGED: { status: 409, fault: "user" },
+  RELEASE_OUTDATED: { status: 409, fault: "user" },
+  RELEASE_CONFLICT: { status: 409, fault: "user" },
   // The worker.
   JOB_INVALID: { status: 422, fault: "user" },
   PROCESS_REFUSED: { status: 400, fault: "user" },
