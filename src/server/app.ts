@@ -1,38 +1,12 @@
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  LogController,
-  type RawReplyDefaultExpression,
-  type RawRequestDefaultExpression,
-  type RawServerDefault,
-} from "fastify";
+import Fastify, { LogController } from "fastify";
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
-import type { LiveBus } from "../orchestration/live-bus.ts";
-import type { Clock } from "../shared/clock.ts";
 import { errorMessage } from "../shared/errors.ts";
-import type { Store } from "../storage/store.ts";
 import { checkApiVersion } from "./api-version.ts";
-import { buildAuthHook, type Credentials } from "./auth.ts";
+import type { App, AppDeps } from "./app-deps.ts";
+import { buildAuthHook } from "./auth.ts";
 import { answerError, MAX_BODY_BYTES, UnreadableBody } from "./errors.ts";
 import { registerRoutes } from "./routes.ts";
 import { registerSocketSupport } from "./sockets/socket-support.ts";
-
-export interface AppDeps {
-  store: Store;
-  clock: Clock;
-  bus: LiveBus;
-  /** Null: anyone who can connect may do everything. */
-  credentials: Credentials | null;
-  logLevel: "debug" | "info" | "warn" | "error" | "silent";
-}
-
-export type App = FastifyInstance<
-  RawServerDefault,
-  RawRequestDefaultExpression,
-  RawReplyDefaultExpression,
-  FastifyBaseLogger,
-  ZodTypeProvider
->;
 
 /** Names of flows and pools travel in paths; Prefect puts no limit on them, the database of most users does. */
 const MAX_PATH_PART_CHARACTERS = 2000;

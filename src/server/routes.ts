@@ -1,5 +1,6 @@
 import { SchemaCache } from "../prefect-api/json-schema.ts";
-import type { App, AppDeps } from "./app.ts";
+import type { App, AppDeps, RouteDeps } from "./app-deps.ts";
+
 import { registerAdmin } from "./routes/admin.ts";
 import { registerArtifacts } from "./routes/artifacts.ts";
 import { registerAutomations } from "./routes/automations.ts";
@@ -24,11 +25,6 @@ import { registerWorkPools } from "./routes/work-pools.ts";
 import { registerWorkQueues } from "./routes/work-queues.ts";
 import { registerWorkers } from "./routes/workers.ts";
 import { registerSockets } from "./sockets/register-sockets.ts";
-
-export interface RouteDeps extends AppDeps {
-  /** Compiled once per version of a deployment or pool, for all routes together. */
-  schemas: SchemaCache;
-}
 
 /** Every route of the wire, one file per resource. */
 export function registerRoutes(api: App, appDeps: AppDeps): void {

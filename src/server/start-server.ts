@@ -3,7 +3,8 @@ import { systemClock } from "../shared/clock.ts";
 import { UserError } from "../shared/errors.ts";
 import { openStore } from "../storage/open-store.ts";
 import type { Store } from "../storage/store.ts";
-import { type App, buildApp } from "./app.ts";
+import { buildApp } from "./app.ts";
+import type { App } from "./app-deps.ts";
 import { Credentials } from "./auth.ts";
 import type { ServerSettings } from "./config.ts";
 

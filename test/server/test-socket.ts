@@ -1,4 +1,4 @@
-import type { App } from "../../src/server/app.ts";
+import type { App } from "../../src/server/app-deps.ts";
 
 export interface TestSocket {
   send(message: unknown): void;

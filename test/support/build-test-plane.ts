@@ -1,5 +1,6 @@
 import { LiveBus } from "../../src/orchestration/live-bus.ts";
-import { type App, buildApp } from "../../src/server/app.ts";
+import { buildApp } from "../../src/server/app.ts";
+import type { App } from "../../src/server/app-deps.ts";
 import { Credentials } from "../../src/server/auth.ts";
 import { systemClock } from "../../src/shared/clock.ts";
 import type { Store } from "../../src/storage/store.ts";

@@ -1,7 +1,7 @@
 import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import { API_VERSION, JsonObject, PREFECT_VERSION, Uuid } from "../../prefect-api/primitives.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
 
 const DefaultStorage = z.strictObject({ default_result_storage_block_id: Uuid });
 

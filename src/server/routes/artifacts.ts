@@ -3,7 +3,8 @@ import { createArtifact, deleteArtifact, updateArtifact } from "../../orchestrat
 import { CreateArtifact, FilterArtifacts, UpdateArtifact } from "../../prefect-api/artifacts.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { UserError } from "../../shared/errors.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { checkLimit } from "../paging.ts";
 
 const ById = z.object({ id: Uuid });

@@ -4,7 +4,8 @@ import { CreateBlockDocument, UpdateBlockDocument } from "../../prefect-api/bloc
 import { paging } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { UserError } from "../../shared/errors.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { checkLimit } from "../paging.ts";
 import { IncludeSecrets } from "./block-types.ts";
 

@@ -6,7 +6,8 @@ import { paging } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { timestampFromDate } from "../../prefect-api/timestamp.ts";
 import { UserError } from "../../shared/errors.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { checkLimit } from "../paging.ts";
 
 const ById = z.object({ id: Uuid });

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { AGGREGATE_WORKER_METADATA } from "../../prefect-api/worker-metadata.ts";
 import { UserError } from "../../shared/errors.ts";
-import type { App } from "../app.ts";
+import type { App } from "../app-deps.ts";
 
 const ByView = z.object({ view: z.string() });
 const WORKER_VIEW = "aggregate-worker-metadata";

@@ -17,7 +17,8 @@ import { timestampFromDate } from "../../prefect-api/timestamp.ts";
 import { hasCode, UserError } from "../../shared/errors.ts";
 import type { ConcurrencyLimit } from "../../storage/concurrency-limits.ts";
 import type { Nouns } from "../../storage/store.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { checkLimit } from "../paging.ts";
 
 const ByIdOrName = z.object({ id_or_name: z.string() });

@@ -4,7 +4,8 @@ import { MAX_PAGE_SIZE, Uuid } from "../../prefect-api/primitives.ts";
 import { secondsBetween, timestampFromDate } from "../../prefect-api/timestamp.ts";
 import { UserError } from "../../shared/errors.ts";
 import type { SlotHolder } from "../../storage/flow-runs.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { checkLimit, pageKeys } from "../paging.ts";
 
 const ByPool = z.object({ name: z.string() });

@@ -3,7 +3,7 @@ import { createSchedules, deleteSchedule, updateSchedule } from "../../orchestra
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { CreateDeploymentSchedule, UpdateDeploymentSchedule } from "../../prefect-api/schedules.ts";
 import { UserError } from "../../shared/errors.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
 
 const ById = z.object({ id: Uuid });
 const BySchedule = z.object({ id: Uuid, schedule_id: Uuid });

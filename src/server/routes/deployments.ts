@@ -12,9 +12,9 @@ import { CreateDeployment, CreateFlowRunFromDeployment, UpdateDeployment } from 
 import { FilterDeployments } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { UserError } from "../../shared/errors.ts";
-import type { App } from "../app.ts";
+import type { App, RouteDeps } from "../app-deps.ts";
+
 import { answerPage, checkLimit, pageKeys } from "../paging.ts";
-import type { RouteDeps } from "../routes.ts";
 
 const ById = z.object({ id: Uuid });
 const ByName = z.object({ flow_name: z.string(), deployment_name: z.string() });

@@ -6,7 +6,7 @@ import { Timestamp } from "../../prefect-api/timestamp.ts";
 import { UserError } from "../../shared/errors.ts";
 import type { EventPosition } from "../../storage/events.ts";
 import type { Store } from "../../storage/store.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
 
 const MAX_PAGE = 50;
 /** Rows read for one answer. A rare label among many events then takes several pages, each of them quick. */

@@ -3,7 +3,8 @@ import { createFlowRunInput, deleteFlowRunInput } from "../../orchestration/flow
 import { CreateFlowRunInput, FilterFlowRunInputs } from "../../prefect-api/flow-run-inputs.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { UserError } from "../../shared/errors.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { checkLimit } from "../paging.ts";
 
 const ById = z.object({ id: Uuid });

@@ -4,7 +4,7 @@ import { setFlowRunState } from "../../orchestration/set-flow-run-state.ts";
 import { JsonObject, Uuid } from "../../prefect-api/primitives.ts";
 import { SetState } from "../../prefect-api/states.ts";
 import { readApiVersion } from "../api-version.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
 
 const ById = z.object({ id: Uuid });
 const ResumeFlowRun = z.object({ run_input: JsonObject.nullish() });

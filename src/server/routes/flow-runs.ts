@@ -4,9 +4,9 @@ import { addFlowRunLabels, deleteFlowRun, updateFlowRun } from "../../orchestrat
 import { FilterFlowRuns } from "../../prefect-api/filters.ts";
 import { CreateFlowRun, UpdateFlowRun } from "../../prefect-api/flow-runs.ts";
 import { Labels, Uuid } from "../../prefect-api/primitives.ts";
-import type { App } from "../app.ts";
+import type { App, RouteDeps } from "../app-deps.ts";
+
 import { answerPage, checkLimit, pageKeys } from "../paging.ts";
-import type { RouteDeps } from "../routes.ts";
 
 const ById = z.object({ id: Uuid });
 const ByFlowRun = z.object({ flow_run_id: Uuid });

@@ -4,7 +4,8 @@ import { FilterFlows } from "../../prefect-api/filters.ts";
 import { CreateFlow, UpdateFlow } from "../../prefect-api/flows.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { UserError } from "../../shared/errors.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { answerPage, checkLimit, pageKeys } from "../paging.ts";
 
 const ById = z.object({ id: Uuid });

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { recordLogs } from "../../orchestration/record-logs.ts";
 import { FilterLogs } from "../../prefect-api/filters.ts";
 import { CreateLog } from "../../prefect-api/logs.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { checkLimit } from "../paging.ts";
 
 export function registerLogs(api: App, deps: AppDeps): void {

@@ -5,7 +5,8 @@ import { FilterWorkQueues } from "../../prefect-api/filters.ts";
 import { CreateWorkQueue, UpdateWorkQueue, type WorkQueue } from "../../prefect-api/work-queues.ts";
 import { UserError } from "../../shared/errors.ts";
 import type { Store } from "../../storage/store.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { checkLimit } from "../paging.ts";
 
 const ByPool = z.object({ name: z.string() });

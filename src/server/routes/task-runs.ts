@@ -7,7 +7,8 @@ import { SetState } from "../../prefect-api/states.ts";
 import { CreateTaskRun } from "../../prefect-api/task-runs.ts";
 import { timestampFromDate } from "../../prefect-api/timestamp.ts";
 import { UserError } from "../../shared/errors.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { checkLimit } from "../paging.ts";
 
 const ById = z.object({ id: Uuid });

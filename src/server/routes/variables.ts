@@ -5,7 +5,8 @@ import { Uuid } from "../../prefect-api/primitives.ts";
 import { timestampFromDate } from "../../prefect-api/timestamp.ts";
 import { CreateVariable, UpdateVariable, type Variable } from "../../prefect-api/variables.ts";
 import { hasCode, UserError } from "../../shared/errors.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { checkLimit } from "../paging.ts";
 
 const ById = z.object({ id: Uuid });

@@ -5,7 +5,8 @@ import { createWorkPool, deleteWorkPool, getWorkPool, updateWorkPool } from "../
 import { FilterWorkPools } from "../../prefect-api/filters.ts";
 import type { JsonObject } from "../../prefect-api/primitives.ts";
 import { CreateWorkPool, GetScheduledFlowRuns, UpdateWorkPool } from "../../prefect-api/work-pools.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { checkLimit } from "../paging.ts";
 
 const ByName = z.object({ name: z.string() });

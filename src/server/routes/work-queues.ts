@@ -13,7 +13,8 @@ import {
 import { UserError } from "../../shared/errors.ts";
 import type { Store } from "../../storage/store.ts";
 import { isRecentlyPolled, POLLED_WITHIN_SECONDS } from "../../storage/work-queues.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { checkLimit } from "../paging.ts";
 
 const ById = z.object({ id: Uuid });

@@ -3,7 +3,8 @@ import { getWorkPool } from "../../orchestration/work-pools.ts";
 import { deleteWorker, recordHeartbeat } from "../../orchestration/workers.ts";
 import { FilterWorkers } from "../../prefect-api/filters.ts";
 import { WorkerHeartbeat } from "../../prefect-api/workers.ts";
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { checkLimit } from "../paging.ts";
 
 const ByPool = z.object({ name: z.string() });

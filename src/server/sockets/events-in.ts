@@ -3,7 +3,8 @@ import type { FastifyRequest } from "fastify";
 import { receiveEvents } from "../../orchestration/receive-events.ts";
 import { Event } from "../../prefect-api/events.ts";
 import { CLOSE_FAILED, CLOSE_MALFORMED } from "../../prefect-api/socket-messages.ts";
-import type { AppDeps } from "../app.ts";
+import type { AppDeps } from "../app-deps.ts";
+
 import { FrameReader } from "./frame-reader.ts";
 import { authenticate, parseFrame } from "./handshake.ts";
 import { keepAlive } from "./socket-support.ts";

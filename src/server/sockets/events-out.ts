@@ -5,7 +5,8 @@ import { EventFilter, type ReceivedEvent } from "../../prefect-api/events.ts";
 import { CLOSE_OVERLOADED } from "../../prefect-api/socket-messages.ts";
 import { addSeconds, timestampFromDate } from "../../prefect-api/timestamp.ts";
 import type { EventPosition } from "../../storage/events.ts";
-import type { AppDeps } from "../app.ts";
+import type { AppDeps } from "../app-deps.ts";
+
 import { FrameReader } from "./frame-reader.ts";
 import { authenticate, readFilter } from "./handshake.ts";
 import { sendLive, sendPaced, whenClosed } from "./outlet.ts";

@@ -2,7 +2,8 @@ import type { WebSocket } from "@fastify/websocket";
 import type { FastifyRequest } from "fastify";
 import { matchesLogFilter } from "../../orchestration/log-filter.ts";
 import { LogFilter } from "../../prefect-api/filters.ts";
-import type { AppDeps } from "../app.ts";
+import type { AppDeps } from "../app-deps.ts";
+
 import { FrameReader } from "./frame-reader.ts";
 import { authenticate, readFilter } from "./handshake.ts";
 import { sendLive, whenClosed } from "./outlet.ts";

@@ -1,4 +1,5 @@
-import type { App, AppDeps } from "../app.ts";
+import type { App, AppDeps } from "../app-deps.ts";
+
 import { takeEvents } from "./events-in.ts";
 import { streamEvents } from "./events-out.ts";
 import { streamLogs } from "./logs-out.ts";
