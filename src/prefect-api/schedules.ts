@@ -2,10 +2,11 @@ import { z } from "zod";
 import { JsonObject, ObjectName, Uuid } from "./primitives.ts";
 import { Timestamp } from "./timestamp.ts";
 
-function isTimezone(name: string): boolean {
+/** An IANA name; an offset such as +02:00, which Intl takes as well, is none to Prefect. */
+export function isTimezone(name: string): boolean {
   try {
     new Intl.DateTimeFormat("en", { timeZone: name });
-    return true;
+    return !/^[+-]/.test(name);
   } catch {
     return false;
   }

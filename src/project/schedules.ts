@@ -1,8 +1,12 @@
 import { z } from "zod";
+import { parseCron } from "../prefect-api/schedule-text/cron.ts";
+import { parseRuleSetText } from "../prefect-api/schedule-text/rrule-text.ts";
+import { isTimezone } from "../prefect-api/schedules.ts";
 import { isMapping } from "../prefect-api/templating.ts";
 import { parseTimestamp } from "../prefect-api/timestamp.ts";
 
 const MAX_RRULE_LENGTH = 6500;
+const SHOWN_LENGTH = 80;
 const SECONDS_PER_UNIT = { D: 86_400, H: 3600, M: 60, S: 1 } as const;
 /** Where Prefect's clients anchor a rule that has no DTSTART of its own. */
 const DEFAULT_RRULE_ANCHOR = "DTSTART:20200101T000000";
@@ -39,66 +43,6 @@ export interface Schedule {
 export interface ScheduleProblem {
   key: string;
   message: string;
-}
-
-const CRON_ALIASES = new Set(["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"]);
-const CRON_NAMES = /^(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)$/i;
-const CRON_RANGES = [
-  { name: "minute", from: 0, to: 59 },
-  { name: "hour", from: 0, to: 23 },
-  { name: "day of month", from: 1, to: 31 },
-  { name: "month", from: 1, to: 12 },
-  { name: "day of week", from: 0, to: 7 },
-  { name: "second", from: 0, to: 59 },
-] as const;
-
-/** Why croniter would refuse the text, or undefined. */
-export function findCronProblem(text: string): string | undefined {
-  const trimmed = text.trim();
-  if (CRON_ALIASES.has(trimmed.toLowerCase())) {
-    return undefined;
-  }
-  const fields = trimmed.split(/\s+/);
-  if (fields.length !== 5 && fields.length !== 6) {
-    return `invalid cron ${JSON.stringify(text)}: it has ${fields.length} fields; allowed are five (minute, hour, day, month, day of week), a sixth for seconds, or a word such as @daily.`;
-  }
-  for (const [index, field] of fields.entries()) {
-    const range = CRON_RANGES[index];
-    const bad = range && field.split(",").find((part) => !isCronPart(part, range.from, range.to));
-    if (range !== undefined && bad !== undefined) {
-      return `invalid cron ${JSON.stringify(text)}: ${JSON.stringify(bad)} does not fit the field ${range.name} (${range.from} to ${range.to}).`;
-    }
-  }
-  return undefined;
-}
-
-function isCronPart(part: string, from: number, to: number): boolean {
-  const [range = "", step, ...rest] = part.split("/");
-  if (rest.length > 0 || (step !== undefined && !/^[1-9]\d*$/.test(step))) {
-    return false;
-  }
-  if (range === "*" || range === "?" || /^l$/i.test(range)) {
-    return true;
-  }
-  // "2#1" is the first Tuesday, "L5" the last Friday.
-  const ends = range
-    .replace(/#[1-5l]$/i, "")
-    .replace(/^l(?=\d)/i, "")
-    .split("-");
-  return ends.length <= 2 && ends.every((end) => CRON_NAMES.test(end) || isWithin(end, from, to));
-}
-
-function isWithin(digits: string, from: number, to: number): boolean {
-  return /^\d+$/.test(digits) && Number(digits) >= from && Number(digits) <= to;
-}
-
-export function isTimezone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat("en", { timeZone: name });
-    return !/^[+-]/.test(name);
-  } catch {
-    return false;
-  }
 }
 
 /**
@@ -197,8 +141,8 @@ function parseSpec(config: ScheduleConfig): ScheduleSpecBody | ScheduleProblem {
   }
   const timezone = config.timezone ? { timezone: config.timezone } : {};
   if (config.cron) {
-    const problem = findCronProblem(config.cron);
-    return problem === undefined ? { cron: config.cron, ...timezone } : { key: "cron", message: problem };
+    const cron = parseCron(config.cron, parseBoolean(config.day_or) ?? true);
+    return typeof cron === "string" ? { key: "cron", message: cron } : { cron: config.cron, ...timezone };
   }
   if (config.interval !== undefined && config.interval !== null) {
     return parseIntervalSpec(config, timezone);
@@ -244,14 +188,15 @@ function parseRRuleSpec(text: string, given: { timezone?: string }): ScheduleSpe
     rrule = parsed.data.rrule;
     timezone ??= parsed.data.timezone;
   }
-  if (!/\bFREQ=(?:SECONDLY|MINUTELY|HOURLY|DAILY|WEEKLY|MONTHLY|YEARLY)\b|\bRDATE/i.test(rrule)) {
-    return { key: "rrule", message: `invalid rrule ${JSON.stringify(text)}; it needs a FREQ, such as FREQ=DAILY.` };
-  }
   if (rrule.length > MAX_RRULE_LENGTH) {
     return {
       key: "rrule",
       message: `the rrule has ${rrule.length} characters; at most ${MAX_RRULE_LENGTH} are allowed.`,
     };
+  }
+  const rules = parseRuleSetText(rrule);
+  if (typeof rules === "string") {
+    return { key: "rrule", message: `Invalid RRule string ${JSON.stringify(rrule.slice(0, SHOWN_LENGTH))}: ${rules}` };
   }
   return { rrule: anchorRRule(rrule), timezone: timezone ?? "UTC" };
 }

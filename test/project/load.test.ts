@@ -53,7 +53,7 @@ deployments:
 
     assert.deepEqual(messages, [
       'prefect.yaml:1:7: name is 7, must be text; put it in quotes. Write "7".',
-      'prefect.yaml:4:22: deployment "a": invalid cron "x": it has 1 fields; allowed are five (minute, hour, day, month, day of week), a sixth for seconds, or a word such as @daily.',
+      'prefect.yaml:4:22: deployment "a": Invalid cron string: "x": it has 1 field; allowed are five (minute, hour, day of month, month, day of week), a sixth for seconds, a seventh for years, or a word such as @daily.',
       "prefect.yaml:5:3: deployment #2: is 5, but must be a deployment (a mapping).",
       'prefect.yaml:6:9: deployment #3: name is 2024, must be text; put it in quotes. Write "2024".',
       "prefect.yaml:7:15: deployment #3: parameters is null (empty), but must be a mapping.",

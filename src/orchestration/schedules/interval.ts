@@ -1,4 +1,4 @@
-import { DAY_MS } from "./calendar.ts";
+import { DAY_MS } from "../../prefect-api/schedule-text/calendar.ts";
 import type { Range } from "./wall-times.ts";
 import type { Zone } from "./zone.ts";
 

@@ -1,7 +1,7 @@
+import { parseCron } from "../../prefect-api/schedule-text/cron.ts";
 import type { DeploymentSchedule, ScheduleSpec } from "../../prefect-api/schedules.ts";
 import { timestampToMs } from "../../prefect-api/timestamp.ts";
 import { UserError } from "../../shared/errors.ts";
-import { parseCron } from "./cron.ts";
 import { listIntervalTimes } from "./interval.ts";
 import { parseRRule } from "./rrule.ts";
 import { listInstants, type Range } from "./wall-times.ts";

@@ -1,6 +1,13 @@
-import { civilFromDay, DAY_MS, DAY_SECONDS, dayFromCivil, modulo, SECOND_MS } from "./calendar.ts";
+import {
+  civilFromDay,
+  DAY_MS,
+  DAY_SECONDS,
+  dayFromCivil,
+  modulo,
+  SECOND_MS,
+} from "../../prefect-api/schedule-text/calendar.ts";
+import type { RuleParts } from "../../prefect-api/schedule-text/rrule-text.ts";
 import { allowsDay, buildDayRule, type DayRule, toMondayBased } from "./rrule-days.ts";
-import type { RuleParts } from "./rrule-text.ts";
 import type { WallTimes } from "./wall-times.ts";
 
 export type CalendarFrequency = "YEARLY" | "MONTHLY" | "WEEKLY" | "DAILY";

@@ -1,6 +1,12 @@
-import { civilFromDay, DAY_SECONDS, dayFromCivil, modulo, SECOND_MS } from "./calendar.ts";
+import {
+  civilFromDay,
+  DAY_SECONDS,
+  dayFromCivil,
+  modulo,
+  SECOND_MS,
+} from "../../prefect-api/schedule-text/calendar.ts";
+import type { NumberPart, RuleParts } from "../../prefect-api/schedule-text/rrule-text.ts";
 import { allowsDay, buildDayRule, type DayRule } from "./rrule-days.ts";
-import type { NumberPart, RuleParts } from "./rrule-text.ts";
 import type { WallTimes } from "./wall-times.ts";
 
 export type ClockFrequency = "HOURLY" | "MINUTELY" | "SECONDLY";

@@ -1,5 +1,13 @@
-import { civilFromDay, countDaysInMonth, DAY_MS, dayFromCivil, isLeapYear, modulo, weekdayOfDay } from "./calendar.ts";
-import type { NumberPart, RuleParts } from "./rrule-text.ts";
+import {
+  civilFromDay,
+  countDaysInMonth,
+  DAY_MS,
+  dayFromCivil,
+  isLeapYear,
+  modulo,
+  weekdayOfDay,
+} from "../../prefect-api/schedule-text/calendar.ts";
+import type { NumberPart, RuleParts } from "../../prefect-api/schedule-text/rrule-text.ts";
 
 /** Which days a rule allows; the sets that are absent or empty allow all. */
 export interface DayRule {

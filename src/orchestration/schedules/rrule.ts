@@ -1,8 +1,13 @@
-import { BoundedCache } from "./bounded-cache.ts";
-import { DAY_MS, dayFromCivil, HOUR_MS, SECOND_MS } from "./calendar.ts";
+import { BoundedCache } from "../../prefect-api/schedule-text/bounded-cache.ts";
+import { DAY_MS, dayFromCivil, HOUR_MS, SECOND_MS } from "../../prefect-api/schedule-text/calendar.ts";
+import {
+  type Frequency,
+  parseRuleSetText,
+  type RuleParts,
+  type RuleSetText,
+} from "../../prefect-api/schedule-text/rrule-text.ts";
 import { CalendarRule } from "./rrule-calendar.ts";
 import { ClockRule } from "./rrule-clock.ts";
-import { type Frequency, parseRuleSetText, type RuleParts, type RuleSetText } from "./rrule-text.ts";
 import type { WallTimes } from "./wall-times.ts";
 
 /** Where Prefect anchors a rule that has no DTSTART. */

@@ -1,4 +1,4 @@
-import { HOUR_MS } from "./calendar.ts";
+import { HOUR_MS } from "../../prefect-api/schedule-text/calendar.ts";
 import type { Zone, ZoneSegment } from "./zone.ts";
 
 /** The fire times of a schedule as the clock on the wall shows them, before they are placed in a zone. */

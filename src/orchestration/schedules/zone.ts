@@ -1,5 +1,5 @@
-import { BoundedCache } from "./bounded-cache.ts";
-import { DAY_MS, HOUR_MS, SECOND_MS } from "./calendar.ts";
+import { BoundedCache } from "../../prefect-api/schedule-text/bounded-cache.ts";
+import { DAY_MS, HOUR_MS, SECOND_MS } from "../../prefect-api/schedule-text/calendar.ts";
 
 /** A stretch of time in which a zone's clock does not change. Instants and offsets are milliseconds. */
 export interface ZoneSegment {

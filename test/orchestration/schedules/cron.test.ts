@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { z } from "zod";
-import { parseCron } from "../../../src/orchestration/schedules/cron.ts";
+import { parseCron } from "../../../src/prefect-api/schedule-text/cron.ts";
 import { checkRows, formatInstant, readRows } from "./read-rows.ts";
 
 const Fires = z.union([z.string(), z.array(z.string())]);

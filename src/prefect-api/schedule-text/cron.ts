@@ -9,7 +9,6 @@ import {
   weekdayOfDay,
 } from "./calendar.ts";
 import { CRON_FIELDS, type FieldValues, type Nth, parseCronField } from "./cron-fields.ts";
-import type { WallTimes } from "./wall-times.ts";
 
 const ALIASES: Readonly<Record<string, string>> = {
   "@midnight": "0 0 * * *",
@@ -54,9 +53,10 @@ function readCron(text: string, dayOr: boolean): Cron | string {
   const lowered = text.toLowerCase();
   const columns = (Object.hasOwn(ALIASES, lowered) ? (ALIASES[lowered] ?? "") : lowered).trim().split(/\s+/);
   if (columns.length < 5 || columns.length > CRON_FIELDS.length) {
+    const count = columns.join("") === "" ? 0 : columns.length;
     return lowered.startsWith("@")
       ? `no such word; allowed are ${Object.keys(ALIASES).join(", ")}.`
-      : `it has ${columns.join("") === "" ? 0 : columns.length} fields; allowed are five (minute, hour, day of month, month, day of week), a sixth for seconds and a seventh for years.`;
+      : `it has ${count} field${count === 1 ? "" : "s"}; allowed are five (minute, hour, day of month, month, day of week), a sixth for seconds, a seventh for years, or a word such as @daily.`;
   }
   if (columns.some((column) => RANDOM_OR_HASHED.test(column))) {
     return "Random and Hashed expressions (R, H) are unsupported.";
@@ -103,7 +103,7 @@ function buildCron(fields: readonly FieldValues[], dayOr: boolean): Cron | strin
 const ANY: FieldValues = { any: true, values: [], lastDay: false, nth: new Map() };
 
 /** The wall times of a cron expression: every second, minute and day that its fields allow. */
-export class Cron implements WallTimes {
+export class Cron {
   readonly #hours: readonly number[];
   readonly #minutes: readonly number[];
   readonly #seconds: readonly number[];

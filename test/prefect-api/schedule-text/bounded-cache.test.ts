@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BoundedCache } from "../../../src/orchestration/schedules/bounded-cache.ts";
+import { BoundedCache } from "../../../src/prefect-api/schedule-text/bounded-cache.ts";
 
 test("a full cache forgets what was unused for longest", () => {
   const cache = new BoundedCache<string, number>(2);
