@@ -135,7 +135,7 @@ suite("cron", () => {
     ["* * *", /it has 3 fields; allowed are five/],
     ["", /it has 0 fields/],
     ["@fortnightly", /no such word; allowed are @midnight/],
-    [" @daily", /no such word|fields/],
+    [" @daily", /no such word|field/],
   ] as const) {
     test(`"${text}" is refused with the field and the reason`, () => {
       assertRefused(text, reason);
