@@ -173,15 +173,15 @@ async function resolveParameters(
 }
 
 function findParameterValidator(schemas: SchemaCache, source: RunSource): Validate {
-  const { loadParameterSchema } = source;
-  if (loadParameterSchema === null) {
+  const { parameterSchema } = source;
+  if (parameterSchema === null) {
     throw new UserError(
       "INVALID_PARAMETERS",
       "Error creating flow run: parameter schema enforcement is enabled and the deployment does not have a valid parameter schema.",
     );
   }
-  const key = `parameters:${source.id}:${source.updated}`;
-  return schemas.find(key) ?? schemas.put(key, compileParameterSchema(loadParameterSchema()));
+  const key = `parameters:${parameterSchema.text}`;
+  return schemas.find(key) ?? schemas.put(key, compileParameterSchema(parameterSchema.load()));
 }
 
 function compileParameterSchema(schema: JsonObject): Validate {

@@ -8,6 +8,7 @@ import {
 } from "../prefect-api/work-pools.ts";
 import { hasCode, UserError } from "../shared/errors.ts";
 import type { Store, Tx } from "../storage/store.ts";
+import { decideStateTimestamp } from "./bookkeeping.ts";
 import { checkTemplateDefaults } from "./job-variables.ts";
 
 const DEFAULT_QUEUE = { name: "default", description: "The work pool's default queue.", priority: 1 };
@@ -79,6 +80,7 @@ export async function updateWorkPool(
   store: Pick<Store, "transaction">,
   name: string,
   body: UpdateWorkPool,
+  now: Date,
 ): Promise<void> {
   if (RESERVED_NAME.test(name) && Object.keys(body).some((key) => !RESERVED_POOL_KEYS.has(key))) {
     throw new UserError(
@@ -92,6 +94,8 @@ export async function updateWorkPool(
   await store.transaction(async (tx) => {
     const pool = await getWorkPool(tx, name);
     await tx.workPools.update(pool.id, {
+      // Never the same twice: what was compiled from a template is known by it.
+      updated: decideStateTimestamp(pool.updated, timestampFromDate(now)),
       ...(body.description !== undefined && { description: body.description }),
       ...(typeof body.is_paused === "boolean" && { is_paused: body.is_paused }),
       ...(body.base_job_template && { base_job_template: body.base_job_template }),

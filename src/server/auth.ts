@@ -19,7 +19,7 @@ export class Credentials {
 
   /** `Basic <base64>`, or the same secret as `Bearer`, for clients that only carry a key. */
   acceptsHeader(authorization: string | undefined): boolean {
-    const [scheme = "", value = ""] = authorization?.split(" ", 2) ?? [];
+    const [, scheme = "", value = ""] = /^(\S+) +(.*)$/.exec(authorization ?? "") ?? [];
     switch (scheme.toLowerCase()) {
       case "basic":
         return this.acceptsToken(Buffer.from(value, "base64").toString("utf8"));

@@ -34,10 +34,9 @@ export type StoredDeployment = Pick<
 
 export type DeploymentChanges = Partial<Omit<StoredDeployment, "id" | "created" | "name" | "flow_id">>;
 
-/** What a new run takes from its deployment. The schemas are only read when they changed. */
+/** What a new run takes from its deployment. The schema is only parsed when it changed. */
 export interface RunSource {
   id: string;
-  updated: string;
   flow_id: string;
   flow_name: string;
   name: string;
@@ -48,7 +47,7 @@ export interface RunSource {
   job_variables: JsonObject;
   infrastructure_document_id: string | null;
   enforce_parameter_schema: boolean;
-  loadParameterSchema: (() => JsonObject) | null;
+  parameterSchema: { text: string; load: () => JsonObject } | null;
   work_queue_id: string | null;
   work_queue_name: string | null;
   work_pool_id: string | null;

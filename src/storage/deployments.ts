@@ -68,7 +68,6 @@ export class DeploymentStore {
       .leftJoin("work_pools as p", "p.id", "q.work_pool_id")
       .select([
         "d.id",
-        "d.updated",
         "d.flow_id",
         "f.name as flow_name",
         "d.name",
@@ -95,7 +94,7 @@ export class DeploymentStore {
     const { parameter_openapi_schema: schema, ...columns } = row;
     return {
       ...columns,
-      loadParameterSchema: schema === null ? null : () => fromJson<JsonObject>(schema),
+      parameterSchema: schema === null ? null : { text: schema, load: () => fromJson<JsonObject>(schema) },
       parameters: fromJson(row.parameters),
       tags: fromJson(row.tags),
       labels: fromJson(row.labels),

@@ -11,9 +11,10 @@ import { matchWorkPool } from "./filters.ts";
 /** Pools of this type are polled without workers, so they have no status. */
 const AGENT_POOL_TYPE = "prefect-agent";
 
-type PoolChanges = Partial<
-  Pick<WorkPool, "description" | "is_paused" | "base_job_template" | "concurrency_limit" | "storage_configuration">
->;
+type PoolChanges = Pick<WorkPool, "updated"> &
+  Partial<
+    Pick<WorkPool, "description" | "is_paused" | "base_job_template" | "concurrency_limit" | "storage_configuration">
+  >;
 
 export class WorkPoolStore {
   readonly #db: Kysely<Database>;
@@ -79,7 +80,6 @@ export class WorkPoolStore {
     await this.#db
       .updateTable("work_pools")
       .set({
-        updated: timestampFromDate(this.#clock.now()),
         ...plain,
         ...(is_paused !== undefined && { is_paused: toBit(is_paused) }),
         ...(base_job_template !== undefined && { base_job_template: toJson(base_job_template) }),

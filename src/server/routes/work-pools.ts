@@ -31,7 +31,7 @@ export function registerWorkPools(api: App, { store, clock }: AppDeps): void {
   api.get("/work_pools/:name", { schema: { params: ByName } }, (request) => getWorkPool(store, request.params.name));
 
   api.patch("/work_pools/:name", { schema: { params: ByName, body: ChangedWorkPool } }, async (request, reply) => {
-    await updateWorkPool(store, request.params.name, request.body);
+    await updateWorkPool(store, request.params.name, request.body, clock.now());
     return reply.code(204).send();
   });
 

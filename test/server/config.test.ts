@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { parseServerSettings } from "../../src/server/config.ts";
+import { hasCode, UserError } from "../../src/shared/errors.ts";
+
+function refusal(env: Record<string, string>, flags = {}): UserError {
+  try {
+    parseServerSettings(env, flags);
+  } catch (error) {
+    assert.ok(error instanceof UserError);
+    return error;
+  }
+  assert.fail("the settings were accepted");
+}
+
+test("without any setting the plane listens on loopback and keeps everything under the home", () => {
+  const settings = parseServerSettings({ FLOWYARD_HOME: "/data" }, {});
+
+  assert.deepEqual(settings, {
+    host: "127.0.0.1",
+    port: 4200,
+    databaseFile: "/data/flowyard.db",
+    authString: null,
+    logLevel: "info",
+  });
+});
+
+test("flags win over variables, and an empty variable is one that is not set", () => {
+  const env = { FLOWYARD_PORT: "5000", FLOWYARD_HOST: "", FLOWYARD_DATABASE_URL: "a.db", FLOWYARD_AUTH_STRING: "" };
+
+  const settings = parseServerSettings(env, { port: 6000, database: "b.db" });
+
+  assert.deepEqual([settings.host, settings.port, settings.databaseFile], ["127.0.0.1", 6000, "b.db"]);
+});
+
+test("all wrong variables are told at once, each with what was read", () => {
+  const error = refusal({ FLOWYARD_PORT: "http", FLOWYARD_LOG_LEVEL: "loud" });
+
+  assert.equal(error.code, "CONFIG_INVALID");
+  assert.match(error.message, /FLOWYARD_PORT is "http"/);
+  assert.match(error.message, /FLOWYARD_LOG_LEVEL is "loud".*"warn"/);
+});
+
+describe("the database", () => {
+  for (const [given, file] of [
+    ["plane.db", "plane.db"],
+    ["/var/lib/plane.db", "/var/lib/plane.db"],
+    ["sqlite:plane.db", "plane.db"],
+    ["sqlite:///plane.db", "plane.db"],
+    ["sqlite:////var/lib/plane.db", "/var/lib/plane.db"],
+  ] as const) {
+    test(`${given} is the file ${file}`, () => {
+      assert.equal(parseServerSettings({}, { database: given }).databaseFile, file);
+    });
+  }
+
+  test("another kind is refused by name", () => {
+    assert.match(refusal({ FLOWYARD_DATABASE_URL: "postgres://db/x" }).message, /postgres/);
+  });
+});
+
+describe("an address that others can reach", () => {
+  for (const host of ["0.0.0.0", "::", "192.168.1.5", "plane.example.com"]) {
+    test(`${host} is refused without credentials`, () => {
+      assert.equal(refusal({}, { host }).code, "CREDENTIALS_REQUIRED");
+    });
+  }
+
+  for (const host of ["127.0.0.1", "127.1.2.3", "localhost", "::1"]) {
+    test(`${host} is loopback`, () => {
+      assert.equal(parseServerSettings({}, { host }).host, host);
+    });
+  }
+
+  test("with credentials it is fine", () => {
+    assert.equal(parseServerSettings({ FLOWYARD_AUTH_STRING: "a:b" }, { host: "0.0.0.0" }).authString, "a:b");
+  });
+});
+
+describe("credentials from a file", () => {
+  test("are read without the newline at the end; a file that is missing or empty is refused", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "flowyard-config-"));
+    try {
+      const file = join(folder, "secret");
+      await writeFile(file, "a:b\n");
+      assert.equal(parseServerSettings({ FLOWYARD_AUTH_STRING_FILE: file }, {}).authString, "a:b");
+
+      await writeFile(file, "\n");
+      assert.match(refusal({ FLOWYARD_AUTH_STRING_FILE: file }).message, /empty/);
+      assert.match(refusal({ FLOWYARD_AUTH_STRING_FILE: join(folder, "none") }).message, /cannot be read/);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
+  test("and from the environment together are refused, and no secret is shown", () => {
+    const error = refusal({ FLOWYARD_AUTH_STRING: "very-secret", FLOWYARD_AUTH_STRING_FILE: "x" });
+
+    assert.ok(hasCode(error, "CONFIG_INVALID"));
+    assert.doesNotMatch(error.message, /very-secret/);
+  });
+});
