@@ -1,0 +1,19 @@
+import { createPrefectClient, type PrefectClient } from "../client/prefect-client.ts";
+import { UserError } from "../shared/errors.ts";
+import type { Step } from "./step.ts";
+
+/** The server that inputs and environment name. Throws UserError INPUT_INVALID. */
+export function connectServer({ inputs, config, signal }: Step): PrefectClient {
+  const apiUrl = inputs["server-url"] ?? config.PREFECT_API_URL;
+  if (apiUrl === undefined) {
+    throw new UserError("INPUT_INVALID", "The action does not know the server: the input server-url is empty.", {
+      hint: "Set server-url to the API of the plane, such as https://flows.example.org/api.",
+    });
+  }
+  return createPrefectClient({
+    apiUrl,
+    authString: inputs["auth-string"] ?? (inputs["api-key"] === undefined ? config.PREFECT_API_AUTH_STRING : undefined),
+    apiKey: inputs["api-key"] ?? config.PREFECT_API_KEY,
+    signal,
+  });
+}
