@@ -2,6 +2,7 @@ import { z } from "zod";
 import { CreateAutomation } from "../prefect-api/automations.ts";
 import { CreateDeployment } from "../prefect-api/deployments.ts";
 import { ObjectName, Uuid } from "../prefect-api/primitives.ts";
+import { CreateDeploymentSchedule } from "../prefect-api/schedules.ts";
 import { Timestamp } from "../prefect-api/timestamp.ts";
 
 /** Announced by `GET /api/flowyard/capabilities`; a server that answers 404 there is stock Prefect. */
@@ -36,13 +37,36 @@ export const ReleaseImage = z.strictObject({
 });
 export type ReleaseImage = z.infer<typeof ReleaseImage>;
 
-/** The complete desired state of one deployment. */
+/**
+ * `active` is left out where the file does not say it: a new schedule is active then, and one that an operator has
+ * paused stays paused. An interval without `anchor_date` keeps the one it has.
+ */
+export const ReleaseSchedule = CreateDeploymentSchedule.omit({ replaces: true }).extend({
+  active: z.boolean().optional(),
+});
+export type ReleaseSchedule = z.infer<typeof ReleaseSchedule>;
+
+/**
+ * The automation that a trigger of the file becomes; the deployment owns it, and its name is its identity there. An
+ * action `run-deployment` with `source: selected` and no `deployment_id` (or null) means this deployment. `enabled` is
+ * left out where the file does not say it, as with schedules.
+ */
+export const ReleaseTrigger = CreateAutomation.omit({ owner_resource: true }).extend({
+  enabled: z.boolean().optional(),
+});
+export type ReleaseTrigger = z.infer<typeof ReleaseTrigger>;
+
+/**
+ * The complete desired state of one deployment: a key that is left out has its default, with these exceptions, where
+ * leaving out means that the file says nothing and what an operator has set stays: `paused`, `schedules`
+ * (an empty list removes them all), `global_concurrency_limit_id`, and `active` and `enabled` below.
+ */
 export const ReleaseDeployment = z.strictObject({
   flow_name: ObjectName,
   /** As `POST /deployments/` takes it, less the flow's id, which the plane finds or makes. */
-  deployment: CreateDeployment.omit({ flow_id: true }),
-  triggers: z.array(CreateAutomation).default([]),
-  /** `flow/name` that this deployment had before: it keeps its id and history. */
+  deployment: CreateDeployment.omit({ flow_id: true }).extend({ schedules: z.array(ReleaseSchedule).optional() }),
+  triggers: z.array(ReleaseTrigger).default([]),
+  /** `flow/name`, or `name` for the same flow, that this deployment had before: it keeps its id and history. */
   replaces: z.string().nullish(),
 });
 export type ReleaseDeployment = z.infer<typeof ReleaseDeployment>;
@@ -63,21 +87,37 @@ export const ReleaseSource = z.strictObject({
 });
 export type ReleaseSource = z.infer<typeof ReleaseSource>;
 
-/** What happens to deployments that the scope owns and the release lacks. Nothing is deleted when first missing. */
+/**
+ * What happens to deployments that the scope owns and the release lacks. Nothing is deleted when first missing:
+ * `delete` pauses then, and deletes with a later release of another commit that lacks it still. One that comes back is
+ * resumed if it was pruning that paused it.
+ */
 export const Prune = z.enum(["keep", "pause", "delete"]);
 export type Prune = z.infer<typeof Prune>;
 
 const MAX_DEPLOYMENTS = 2000;
 
-export const ReleaseCandidate = z.strictObject({
-  scope: ReleaseScope,
-  source: ReleaseSource,
-  images: z.array(ReleaseImage).max(MAX_DEPLOYMENTS).default([]),
-  deployments: z.array(ReleaseDeployment).max(MAX_DEPLOYMENTS),
-  prune: Prune.default("pause"),
-  /** Take over deployments that another scope or nobody owns, instead of reporting a conflict. */
-  adopt: z.boolean().default(false),
-});
+export const ReleaseCandidate = z
+  .strictObject({
+    scope: ReleaseScope,
+    source: ReleaseSource,
+    images: z.array(ReleaseImage).max(MAX_DEPLOYMENTS).default([]),
+    deployments: z.array(ReleaseDeployment).max(MAX_DEPLOYMENTS),
+    prune: Prune.default("pause"),
+    /** Take over deployments that another scope or nobody owns, instead of reporting a conflict. */
+    adopt: z.boolean().default(false),
+  })
+  .superRefine(({ deployments }, context) => {
+    const seen = new Set<string>();
+    for (const [index, each] of deployments.entries()) {
+      const name = `${each.flow_name}/${each.deployment.name}`;
+      if (seen.has(name)) {
+        const message = `Value error, the release has two deployments named ${name}`;
+        context.addIssue({ code: "custom", path: ["deployments", index, "deployment", "name"], message });
+      }
+      seen.add(name);
+    }
+  });
 export type ReleaseCandidate = z.infer<typeof ReleaseCandidate>;
 
 /** One differing field, safe to show: secret-looking values are replaced by `********`. */
@@ -143,6 +183,9 @@ export const Release = z.object({
   source: ReleaseSource,
   plan_hash: z.string(),
   images: z.array(ReleaseImage),
+  /** `flow/name` of each deployment that it has. */
+  deployments: z.array(z.string()),
+  /** What applying it changed. */
   changes: z.array(Change),
   /** The release whose state this one brought back; null for a deploy. */
   rollback_of: Uuid.nullable(),
@@ -175,6 +218,24 @@ export const FilterReleases = z.object({
 });
 export type FilterReleases = z.infer<typeof FilterReleases>;
 
-/** `diff(last release, live state)`: what somebody changed by hand since. */
+/** Why a release or rollback was not applied; nothing was. The body of an HTTP 409. */
+export const ReleaseRefusal = z.object({
+  code: z.enum(["PLAN_CHANGED", "RELEASE_OUTDATED", "RELEASE_CONFLICT"]),
+  detail: z.string(),
+  plan: Plan,
+});
+export type ReleaseRefusal = z.infer<typeof ReleaseRefusal>;
+
+/**
+ * `diff(last release, live state)`: what somebody changed by hand since. `before` of a field is what was released,
+ * `after` what is there now; `delete` means that the deployment is gone. Without a release there are no changes.
+ */
 export const Drift = z.object({ release: Release.nullable(), changes: z.array(Change) });
 export type Drift = z.infer<typeof Drift>;
+
+export const FindDrift = z.strictObject({ scope: ReleaseScope });
+export type FindDrift = z.infer<typeof FindDrift>;
+
+/** What going from one release to another changes, whatever is live. */
+export const ReleaseDiff = z.object({ from: Release.nullable(), to: Release, changes: z.array(Change) });
+export type ReleaseDiff = z.infer<typeof ReleaseDiff>;
