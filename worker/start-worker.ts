@@ -17,7 +17,7 @@ const CLIENT_RETRY = { retries: 1, firstDelayMs: 200 };
 
 /**
  * Runs a worker in this process until `stop` aborts, then waits for its runs in flight. Whoever does not want to wait
- * ends the process: containers go on, process runs are told to end. The log goes to stderr, the output of runs to stdout.
+ * ends the process: containers and process runs go on. The log goes to stderr, the output of runs to stdout.
  * Throws what keeps it from starting: PLANE_UNREACHABLE, UNAUTHORIZED, WORK_POOL_TYPE_MISMATCH, NOT_FOUND,
  * DOCKER_UNREACHABLE.
  */

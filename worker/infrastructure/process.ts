@@ -26,15 +26,13 @@ interface ProcessSettings {
   environment: Record<string, string>;
 }
 
-/** Runs as child processes of the worker, each leading a process group so that all that it starts can be ended. */
+/**
+ * Runs as child processes of the worker, each leading a process group so that all that it starts can be ended.
+ * They outlive a worker that has to go at once: `prefect flow-run execute` stands between the worker's closed pipe and
+ * the engine, which reports the run's end. Told to end, it would leave the engine alone with that pipe, to crash at the
+ * next line that its flow prints.
+ */
 export function createProcessInfrastructure({ python, environment }: ProcessSettings): Infrastructure {
-  const living = new Set<ChildProcess>();
-  // A worker that is told twice to stop exits at once: flows whose output nobody reads must not stay behind.
-  process.once("exit", () => {
-    for (const child of living) {
-      killGroup(child, "SIGTERM");
-    }
-  });
   return {
     type: "process",
     checkReady: () => Promise.resolve(),
@@ -44,12 +42,7 @@ export function createProcessInfrastructure({ python, environment }: ProcessSett
       try {
         const [program = python, ...args] = buildCommand(job, python);
         const child = await spawnGroup(program, args, { cwd: folder.path, env: { ...environment, ...job.env } });
-        living.add(child);
-        const cleanUp = async () => {
-          living.delete(child);
-          await folder.remove();
-        };
-        return buildStartedRun(child, { streamOutput: stream_output ?? true, cleanUp });
+        return buildStartedRun(child, { streamOutput: stream_output ?? true, cleanUp: folder.remove });
       } catch (error) {
         await folder.remove();
         throw error;
