@@ -34,6 +34,8 @@ export const Machine = z.object({
   prefect: prefectPart,
   /** The oldest supported Prefect; its server does not start with what pip installs today, so use it as a client. */
   oldestPrefect: prefectPart,
+  /** Programs that check workflow files. */
+  workflowLinters: partOf({ actionlint: z.string(), zizmor: z.string() }),
 });
 export type Machine = z.infer<typeof Machine>;
 

@@ -60,7 +60,7 @@ async function ensureVenv(version: string, requirements: string[]) {
 
 let uv: Promise<string> | undefined;
 
-function ensureUv(): Promise<string> {
+export function ensureUv(): Promise<string> {
   uv ??= findUv();
   return uv;
 }

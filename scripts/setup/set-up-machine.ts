@@ -7,6 +7,7 @@ import { Machine, machineFile } from "./machine.ts";
 import { PartMissing, setUpPart } from "./part.ts";
 import { setUpOldestPrefect, setUpPrefect } from "./python.ts";
 import { setUpRegistries } from "./registry.ts";
+import { setUpWorkflowLinters } from "./workflow-linters.ts";
 
 /**
  * Finds or makes every part, at the same time where they do not need each other, and records them for the tests.
@@ -16,13 +17,14 @@ export async function setUpMachine(): Promise<Machine> {
   await mkdir(cacheDirectory, { recursive: true });
   await mkdir(stateDirectory, { recursive: true });
   const machine = await withLock(cacheDirectory, async () => {
-    const [engine, registry, prefect, oldestPrefect] = await Promise.all([
+    const [engine, registry, prefect, oldestPrefect, workflowLinters] = await Promise.all([
       setUpEngineAndImage(),
       setUpPart("registry", setUpRegistries),
       setUpPart("python", setUpPrefect),
       setUpPart("python", setUpOldestPrefect),
+      setUpPart("workflow linters", setUpWorkflowLinters),
     ]);
-    return Machine.parse({ ...engine, registry, prefect, oldestPrefect });
+    return Machine.parse({ ...engine, registry, prefect, oldestPrefect, workflowLinters });
   });
   await writeFile(machineFile, JSON.stringify(machine, null, 2));
   return machine;
