@@ -70,9 +70,9 @@ export function createFlowRunFromDeployment(
       tags: [...new Set([...source.tags, ...(body.tags ?? [])])],
       labels: {
         ...source.labels,
-        ...body.labels,
         "prefect.flow.id": source.flow_id,
         "prefect.deployment.id": source.id,
+        ...body.labels,
       },
       infrastructure_document_id: body.infrastructure_document_id ?? source.infrastructure_document_id,
     });
@@ -90,10 +90,13 @@ export function createFlowRun(deps: CreateRunDeps, body: CreateFlowRun, request:
       return { flowRun: existing, created: false };
     }
     const queue = await findQueue(tx, body);
-    const labels: Labels = { ...body.labels, "prefect.flow.id": body.flow_id };
-    if (body.deployment_id) {
-      labels["prefect.deployment.id"] = body.deployment_id;
-    }
+    const flow = await tx.flows.find(body.flow_id);
+    const labels: Labels = {
+      ...flow?.labels,
+      "prefect.flow.id": body.flow_id,
+      ...(body.deployment_id && { "prefect.deployment.id": body.deployment_id }),
+      ...body.labels,
+    };
     return insertRun(tx, deps, request, body.state ?? { type: "PENDING", state_details: {} }, {
       ...body,
       ...queue,

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { v7 as uuidv7 } from "uuid";
+import type { Labels } from "../prefect-api/primitives.ts";
 import type { State } from "../prefect-api/states.ts";
 import { type CreateTaskRun, type TaskRun, TaskRunPolicy } from "../prefect-api/task-runs.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
@@ -21,9 +22,9 @@ export function createTaskRun(
     if (existing !== undefined) {
       return { taskRun: existing, created: false };
     }
-    const taskRun = buildTaskRun(body, now);
+    const taskRun = buildTaskRun({ ...body, labels: await completeLabels(tx, body) }, now);
     await tx.taskRuns.put(taskRun);
-    return { taskRun, created: true };
+    return { taskRun: await tx.taskRuns.get(taskRun.id), created: true };
   });
 }
 
@@ -33,6 +34,20 @@ async function findExisting(tx: Pick<Tx, "taskRuns">, body: CreateTaskRun): Prom
     return await tx.taskRuns.findByKey({ flow_run_id, task_key, dynamic_key });
   }
   return body.id ? await tx.taskRuns.find(body.id) : undefined;
+}
+
+/** Those of the flow, where it comes from, and what was given. */
+async function completeLabels(tx: Pick<Tx, "flowRuns" | "flows">, body: CreateTaskRun): Promise<Labels> {
+  const flowRun = body.flow_run_id ? await tx.flowRuns.find(body.flow_run_id) : undefined;
+  if (flowRun === undefined) {
+    return body.labels ?? {};
+  }
+  return {
+    ...(await tx.flows.find(flowRun.flow_id))?.labels,
+    "prefect.flow.id": flowRun.flow_id,
+    "prefect.flow-run.id": flowRun.id,
+    ...body.labels,
+  };
 }
 
 function buildTaskRun(body: CreateTaskRun, now: Date): TaskRun {

@@ -50,7 +50,7 @@ export function saveDeployment(
     const id = existingId ?? randomUUID();
     const changes = {
       ...pickColumns(body),
-      labels: { ...body.labels, "prefect.flow.id": body.flow_id },
+      labels: { ...(await tx.flows.find(body.flow_id))?.labels, "prefect.flow.id": body.flow_id, ...body.labels },
       ...(limitId !== undefined && { concurrency_limit_id: limitId }),
       ...(queueId !== undefined && { work_queue_id: queueId }),
       updated_by: createdBy,

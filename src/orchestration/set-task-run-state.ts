@@ -30,9 +30,12 @@ export function setTaskRunState(
       return kept({ state: taskRun.state, status: "ABORT", details: { type: "abort_details", reason } });
     }
     const state: State = {
-      ...draft,
       id: uuidv7(),
+      type: draft.type,
+      name: draft.name,
       timestamp: decideStateTimestamp(before.state_timestamp, timestamp),
+      message: draft.message,
+      data: draft.data,
       state_details: {
         ...draft.state_details,
         flow_run_id: taskRun.flow_run_id ?? null,

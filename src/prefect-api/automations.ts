@@ -16,10 +16,8 @@ export const CreateAutomation = z.strictObject({
 });
 export type CreateAutomation = z.infer<typeof CreateAutomation>;
 
+/** In Prefect's order: what was sent, and then what the server adds. */
 export const Automation = z.object({
-  id: Uuid,
-  created: Timestamp,
-  updated: Timestamp,
   name: z.string(),
   description: z.string(),
   enabled: z.boolean(),
@@ -28,7 +26,8 @@ export const Automation = z.object({
   actions: z.array(JsonObject),
   actions_on_trigger: z.array(JsonObject).default([]),
   actions_on_resolve: z.array(JsonObject).default([]),
-  account: z.string().nullish(),
-  workspace: z.string().nullish(),
+  id: Uuid,
+  created: Timestamp,
+  updated: Timestamp,
 });
 export type Automation = z.infer<typeof Automation>;

@@ -67,7 +67,7 @@ const VersionInfo = z.looseObject({ type: z.string(), version: z.string() });
 const deploymentKeys = {
   paused: z.boolean().optional(),
   schedules: z.array(CreateDeploymentSchedule).optional(),
-  concurrency_limit: z.number().int().nonnegative().nullish(),
+  concurrency_limit: z.number().int().positive().nullish(),
   concurrency_options: ConcurrencyOptions.nullish(),
   global_concurrency_limit_id: Uuid.nullish(),
   enforce_parameter_schema: z.boolean().optional(),

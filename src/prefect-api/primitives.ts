@@ -25,6 +25,9 @@ export const ObjectName = z
   .min(1)
   .regex(/^[^/%&><]+$/, "Name contains an invalid character: must not contain /, %, &, > or <");
 
+/** A pool cannot be called nothing, however many blanks that has. */
+export const VisibleName = ObjectName.refine((name) => name.trim() !== "", { error: "name cannot be an empty string" });
+
 export const JsonObject = z.record(z.string(), z.unknown());
 export type JsonObject = z.infer<typeof JsonObject>;
 

@@ -33,8 +33,22 @@ export const CronSchedule = z.strictObject({
   day_or: z.boolean().default(true),
 });
 
+const ISO_DURATION = /^P(?:(\d+)W|(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?)$/;
+const DURATION_UNITS = [604_800, 86_400, 3600, 60, 1];
+
+/** Seconds, as a number or as ISO 8601 text (`PT1H`), which Prefect's server takes as well. */
+const Interval = z
+  .union([z.number(), z.string().regex(ISO_DURATION, "Input should be a valid timedelta")])
+  .transform((value) => (typeof value === "number" ? value : parseIsoDuration(value)))
+  .refine((seconds) => seconds > 0, { error: "interval must be positive" });
+
+function parseIsoDuration(text: string): number {
+  const parts = ISO_DURATION.exec(text)?.slice(1) ?? [];
+  return parts.reduce((seconds, part, index) => seconds + Number(part ?? 0) * (DURATION_UNITS[index] ?? 0), 0);
+}
+
 export const IntervalSchedule = z.strictObject({
-  interval: z.number().positive(),
+  interval: Interval,
   anchor_date: Timestamp.optional(),
   timezone: Timezone.default(null),
 });

@@ -49,7 +49,16 @@ function fromParts(isoWithoutFraction: string, fraction: string): Timestamp | un
     return undefined;
   }
   const iso = new Date(milliseconds).toISOString();
+  // Date.parse takes the 31st of February for a day in March.
+  const [, day = ""] = /^\d{4}-\d{2}-(\d{2})/.exec(isoWithoutFraction) ?? [];
+  if (Number(day) > daysOfMonth(isoWithoutFraction)) {
+    return undefined;
+  }
   return iso.length === 24 ? `${iso.slice(0, 19)}.${fraction.slice(0, 6).padEnd(6, "0")}Z` : undefined;
+}
+
+function daysOfMonth(iso: string): number {
+  return new Date(Date.UTC(Number(iso.slice(0, 4)), Number(iso.slice(5, 7)), 0)).getUTCDate();
 }
 
 function fromUnix(value: number): Timestamp | undefined {

@@ -7,10 +7,7 @@ const MAX_VALUE_CHARACTERS = 5000;
 const VariableName = z
   .string()
   .max(255)
-  .regex(
-    /^[a-z0-9]+(?:[_-][a-z0-9]+)*$/,
-    "name must only contain lowercase letters, numbers, and dashes or underscores.",
-  );
+  .regex(/^[a-z0-9_-]+$/, "name must only contain lowercase letters, numbers, and dashes or underscores.");
 const VariableValue = z.unknown().refine((value) => JSON.stringify(value ?? null).length <= MAX_VALUE_CHARACTERS, {
   error: `Variable value must be less than ${MAX_VALUE_CHARACTERS} characters`,
 });

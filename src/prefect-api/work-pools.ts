@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { JsonObject, ObjectName, Uuid } from "./primitives.ts";
+import { JsonObject, Uuid, VisibleName } from "./primitives.ts";
 import { Timestamp } from "./timestamp.ts";
 
 export const StorageConfiguration = z.object({
@@ -30,7 +30,7 @@ export type WorkPool = z.infer<typeof WorkPool>;
 const ConcurrencyLimit = z.number().int().nonnegative().nullish();
 
 export const CreateWorkPool = z.strictObject({
-  name: ObjectName,
+  name: VisibleName,
   description: z.string().nullish(),
   type: z.string().default("prefect-agent"),
   base_job_template: JsonObject.default({}),

@@ -68,6 +68,22 @@ export class AutomationStore {
     return rows.map(automationFromRow);
   }
 
+  /** The automations of each owner. */
+  async listOwnedBy(resourceIds: readonly string[]): Promise<Map<string, Automation[]>> {
+    if (resourceIds.length === 0) {
+      return new Map();
+    }
+    const rows = await this.#db
+      .selectFrom("automations")
+      .selectAll()
+      .where("owner_resource", "in", resourceIds)
+      .orderBy("created")
+      .orderBy("id")
+      .execute();
+    const owned = Map.groupBy(rows, (row) => row.owner_resource ?? "");
+    return new Map([...owned].map(([owner, group]) => [owner, group.map(automationFromRow)]));
+  }
+
   /** Inserts, or replaces all but id and creation. `relatedResourceIds` are those it is found by, its owner included. */
   async put(
     automation: Automation,
@@ -151,9 +167,6 @@ function automationToRow(automation: Automation, owner: string | null): Database
 
 function automationFromRow(row: Database["automations"]): Automation {
   return {
-    id: row.id,
-    created: row.created,
-    updated: row.updated,
     name: row.name,
     description: row.description,
     enabled: fromBit(row.enabled),
@@ -162,7 +175,8 @@ function automationFromRow(row: Database["automations"]): Automation {
     actions: fromJson(row.actions),
     actions_on_trigger: fromJson(row.actions_on_trigger),
     actions_on_resolve: fromJson(row.actions_on_resolve),
-    account: null,
-    workspace: null,
+    id: row.id,
+    created: row.created,
+    updated: row.updated,
   };
 }

@@ -36,7 +36,7 @@ export class WorkQueueStore {
     return row && this.#fromRow(row);
   }
 
-  /** Of one pool or of all; by priority. */
+  /** Of one pool, by priority; or of all, by name. */
   async list(
     where: { poolId?: string; names?: readonly string[]; filter?: WorkQueueFilter },
     page: { limit: number; offset: number },
@@ -46,8 +46,9 @@ export class WorkQueueStore {
       .where(combine("and_", [matchWorkQueue(filter)]))
       .$if(poolId !== undefined, (query) => query.where("q.work_pool_id", "=", poolId ?? ""))
       .$if(names !== undefined, (query) => query.where("q.name", "in", names ?? []))
-      .orderBy("q.priority")
+      .$if(poolId !== undefined, (query) => query.orderBy("q.priority"))
       .orderBy("q.name")
+      .orderBy("q.id")
       .limit(page.limit)
       .offset(page.offset)
       .execute();

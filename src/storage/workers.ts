@@ -47,12 +47,20 @@ export class WorkerStore {
     const beat = {
       updated: now,
       last_heartbeat_time: now,
-      heartbeat_interval_seconds: heartbeat.intervalSeconds,
       online_until: addSeconds(now, MISSED_HEARTBEATS * interval),
+      // A worker that does not say it again still keeps to what it said.
+      ...(heartbeat.intervalSeconds !== null && { heartbeat_interval_seconds: heartbeat.intervalSeconds }),
     };
     await this.#db
       .insertInto("workers")
-      .values({ id: heartbeat.id, created: now, name: heartbeat.name, work_pool_id: heartbeat.poolId, ...beat })
+      .values({
+        id: heartbeat.id,
+        created: now,
+        name: heartbeat.name,
+        work_pool_id: heartbeat.poolId,
+        heartbeat_interval_seconds: null,
+        ...beat,
+      })
       .onConflict((conflict) => conflict.columns(["work_pool_id", "name"]).doUpdateSet(beat))
       .execute();
   }

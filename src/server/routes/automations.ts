@@ -14,7 +14,8 @@ import { checkLimit } from "../paging.ts";
 
 const ById = z.object({ id: Uuid });
 const ByResource = z.object({ resourceId: z.string() });
-const UpdateAutomation = CreateAutomation.omit({ owner_resource: true });
+/** A put without `enabled` leaves an operator's pause alone, as Prefect's server does. */
+const UpdateAutomation = CreateAutomation.omit({ owner_resource: true }).extend({ enabled: z.boolean().optional() });
 const PatchAutomation = z.strictObject({ enabled: z.boolean().default(true) });
 const CountAutomations = z.object({ automations: AutomationFilter });
 
@@ -40,14 +41,7 @@ export function registerAutomations(api: App, { store, clock }: AppDeps): void {
   api.post("/automations", { schema: { body: CreateAutomation } }, async (request, reply) => {
     const now = timestampFromDate(clock.now());
     const { owner_resource: owner, ...sent } = request.body;
-    const automation: Automation = {
-      id: randomUUID(),
-      created: now,
-      updated: now,
-      ...sent,
-      account: null,
-      workspace: null,
-    };
+    const automation: Automation = { ...sent, id: randomUUID(), created: now, updated: now };
     await store.transaction((tx) => put(tx, automation, owner ?? null));
     return reply.code(201).send(automation);
   });
@@ -63,7 +57,11 @@ export function registerAutomations(api: App, { store, clock }: AppDeps): void {
       await store.transaction(async (tx) => {
         const stored = required(await tx.automations.find(params.id));
         const owner = await tx.automations.findOwner(params.id);
-        await put(tx, { ...stored, ...body, updated: timestampFromDate(clock.now()) }, owner);
+        await put(
+          tx,
+          { ...stored, ...body, enabled: body.enabled ?? stored.enabled, updated: timestampFromDate(clock.now()) },
+          owner,
+        );
       });
       return reply.code(204).send();
     },

@@ -38,7 +38,9 @@ export function registerBlockSchemas(api: App, { store, clock }: AppDeps): void 
         return { schema: existing, created: false };
       }
       const now = timestampFromDate(clock.now());
-      const added: BlockSchema = { id: randomUUID(), created: now, updated: now, checksum, ...body, block_type: type };
+      const { fields, block_type_id, ...rest } = body;
+      const made = { id: randomUUID(), created: now, updated: now, checksum, fields, block_type_id };
+      const added: BlockSchema = { ...made, block_type: type, ...rest };
       const { block_type: _, ...row } = added;
       await tx.blocks.insertSchema(row);
       return { schema: added, created: true };

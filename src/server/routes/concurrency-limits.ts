@@ -53,13 +53,14 @@ export function registerConcurrencyLimits(api: App, deps: AppDeps): void {
     return reply.code(201).send(await getLimit(store, added.id));
   });
 
-  api.get("/v2/concurrency_limits/:id_or_name", { schema: { params: ByIdOrName } }, ({ params }) =>
-    getLimit(store, params.id_or_name),
+  api.get("/v2/concurrency_limits/:id_or_name", { schema: { params: ByIdOrName } }, async ({ params }) =>
+    toPublic(await getLimit(store, params.id_or_name)),
   );
 
-  api.post("/v2/concurrency_limits/filter", { schema: { body: z.object(paging) } }, ({ body }) =>
-    store.concurrencyLimits.list({ limit: checkLimit(body.limit), offset: body.offset }),
-  );
+  api.post("/v2/concurrency_limits/filter", { schema: { body: z.object(paging) } }, async ({ body }) => {
+    const limits = await store.concurrencyLimits.list({ limit: checkLimit(body.limit), offset: body.offset });
+    return limits.map(toPublic);
+  });
 
   api.patch(
     "/v2/concurrency_limits/:id_or_name",
@@ -82,6 +83,11 @@ export function registerConcurrencyLimits(api: App, deps: AppDeps): void {
     });
     return reply.code(204).send();
   });
+}
+
+/** What Prefect's server tells of a limit once it is made. */
+function toPublic({ denied_slots: _, avg_slot_occupancy_seconds: __, ...limit }: ConcurrencyLimit) {
+  return limit;
 }
 
 /** `active_slots` sets what is held without a lease: leases are freed by their holders, or end. */

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { getWorkPool } from "../../orchestration/work-pools.ts";
 import { MAX_PAGE_SIZE, Uuid } from "../../prefect-api/primitives.ts";
 import { secondsBetween, timestampFromDate } from "../../prefect-api/timestamp.ts";
 import { UserError } from "../../shared/errors.ts";
@@ -26,7 +25,10 @@ export function registerConcurrencyStatus(api: App, { store, clock }: AppDeps): 
     async (request) => {
       const { page, flow_run_limit: runLimit } = request.body;
       const limit = checkLimit(request.body.limit);
-      const pool = await getWorkPool(store, request.params.name);
+      const pool = await store.workPools.findByName(request.params.name);
+      if (pool === undefined) {
+        throw new UserError("NOT_FOUND", `Work pool '${request.params.name}' not found.`);
+      }
       const queues = await store.workQueues.list({ poolId: pool.id }, { limit: MAX_QUEUES, offset: 0 });
       const holders = await store.flowRuns.listSlotHolders(
         queues.map((queue) => queue.id),

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { loadMachine } from "../../scripts/setup/machine.ts";
+import { type PlaneProcess, startPlane } from "../support/plane-process.ts";
+import { type PrefectServer, startPrefectServer } from "../support/prefect-server.ts";
+import { listDifferences, pairIds, Side } from "./parity/compare.ts";
+import { deploymentSteps, flowSteps, scheduleSteps } from "./parity/deployments.ts";
+import { flowRunSteps, pollSteps, readRunSteps, removeSteps } from "./parity/flow-runs.ts";
+import { poolSteps, queueSteps, serverSteps, workerSteps } from "./parity/pools.ts";
+import {
+  artifactSteps,
+  automationSteps,
+  blockSteps,
+  eventSteps,
+  limitSteps,
+  taskRunSteps,
+  variableSteps,
+} from "./parity/rest.ts";
+import { REVIEWED } from "./parity/reviewed-differences.ts";
+import { stateSteps } from "./parity/states.ts";
+import type { Step } from "./parity/step.ts";
+
+const { prefect } = await loadMachine();
+
+/** In this order: later ones use what earlier ones made. */
+const chapters: [subject: string, steps: Step[]][] = [
+  ["the server itself", serverSteps],
+  ["work pools", poolSteps],
+  ["work queues", queueSteps],
+  ["workers", workerSteps],
+  ["flows", flowSteps],
+  ["deployments", deploymentSteps],
+  ["schedules", scheduleSteps],
+  ["flow runs", flowRunSteps],
+  ["due runs", pollSteps],
+  ["states", stateSteps],
+  ["lists of runs and logs", readRunSteps],
+  ["task runs", taskRunSteps],
+  ["variables", variableSteps],
+  ["concurrency limits", limitSteps],
+  ["automations", automationSteps],
+  ["blocks", blockSteps],
+  ["artifacts", artifactSteps],
+  ["events", eventSteps],
+  ["removals", removeSteps],
+];
+
+describe("the plane answers as Prefect's own server", { skip: prefect.available ? false : prefect.reason }, () => {
+  let theirs: PrefectServer;
+  let ours: PlaneProcess;
+  let their: Side;
+  let our: Side;
+  let same = 0;
+  let total = 0;
+
+  before(async () => {
+    assert.ok(prefect.available);
+    [theirs, ours] = await Promise.all([startPrefectServer(prefect.prefect), startPlane()]);
+    their = new Side(theirs.apiUrl);
+    our = new Side(ours.apiUrl);
+  });
+
+  after(async () => {
+    process.stdout.write(`  ${same} of ${total} answers equal, ${Object.keys(REVIEWED).length} reviewed\n`);
+    await Promise.all([theirs[Symbol.asyncDispose](), ours[Symbol.asyncDispose]()]);
+  });
+
+  for (const [subject, steps] of chapters) {
+    test(`about ${subject}`, async () => {
+      const unexpected: string[] = [];
+      for (const step of steps) {
+        const [theirAnswer, ourAnswer] = await Promise.all([their.send(step), our.send(step)]);
+        pairIds({ side: their, value: theirAnswer.body }, { side: our, value: ourAnswer.body });
+        const differences = listDifferences(
+          their.normalize(theirAnswer, step.view),
+          our.normalize(ourAnswer, step.view),
+        );
+        total += 1;
+        same += differences.length === 0 ? 1 : 0;
+        if (differences.length > 0 !== step.name in REVIEWED) {
+          const what = differences.length === 0 ? ["reviewed as different, but equal"] : differences;
+          unexpected.push(`${step.name} (${step.method} ${step.path})`, ...what.map((line) => `    ${line}`));
+        }
+      }
+      assert.deepEqual(unexpected, []);
+    });
+  }
+});
