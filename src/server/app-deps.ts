@@ -19,6 +19,8 @@ export interface AppDeps {
   /** Null: anyone who can connect may do everything. */
   credentials: Credentials | null;
   logLevel: "debug" | "info" | "warn" | "error" | "silent";
+  /** Takes the JSON lines of the log; stdout when left out. */
+  logStream?: { write(line: string): void };
 }
 
 export type App = FastifyInstance<

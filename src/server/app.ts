@@ -14,7 +14,10 @@ const MAX_PATH_PART_CHARACTERS = 2000;
 /** The plane's HTTP side over an open store. The caller listens, or injects, and closes. */
 export async function buildApp(deps: AppDeps): Promise<App> {
   const app = Fastify({
-    logger: deps.logLevel === "silent" ? false : { level: deps.logLevel },
+    logger:
+      deps.logLevel === "silent"
+        ? false
+        : { level: deps.logLevel, ...(deps.logStream === undefined ? {} : { stream: deps.logStream }) },
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: "idle",

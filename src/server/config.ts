@@ -17,6 +17,7 @@ export const ServerConfig = z.object({
   FLOWYARD_AUTH_STRING: z.string().min(1).optional().register(secrets, { secret: true }),
   FLOWYARD_AUTH_STRING_FILE: z.string().min(1).optional(),
   FLOWYARD_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  FLOWYARD_LOG_FORMAT: z.enum(["text", "json"]).optional(),
 });
 export type ServerConfig = z.infer<typeof ServerConfig>;
 
@@ -25,6 +26,8 @@ export interface ServerFlags {
   port?: number | undefined;
   /** A file, or a URL that starts with `sqlite:`. */
   database?: string | undefined;
+  /** Whether a person watches the log. */
+  onTerminal?: boolean | undefined;
 }
 
 /** What the plane runs with. */
@@ -34,6 +37,7 @@ export interface ServerSettings {
   databaseFile: string;
   authString: string | null;
   logLevel: ServerConfig["FLOWYARD_LOG_LEVEL"];
+  logFormat: "text" | "json";
 }
 
 /** Throws UserError CONFIG_INVALID with all problems at once, CREDENTIALS_REQUIRED for an open address without any. */
@@ -51,6 +55,7 @@ export function parseServerSettings(env: NodeJS.ProcessEnv, flags: ServerFlags):
     databaseFile: parseDatabase(flags.database ?? config.FLOWYARD_DATABASE_URL, config.FLOWYARD_HOME),
     authString: readAuthString(config),
     logLevel: config.FLOWYARD_LOG_LEVEL,
+    logFormat: config.FLOWYARD_LOG_FORMAT ?? (flags.onTerminal === true ? "text" : "json"),
   };
   if (settings.authString === null && !isLoopback(settings.host)) {
     throw new UserError(

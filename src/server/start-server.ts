@@ -7,6 +7,7 @@ import { buildApp } from "./app.ts";
 import type { App } from "./app-deps.ts";
 import { Credentials } from "./auth.ts";
 import type { ServerSettings } from "./config.ts";
+import { createTextLog } from "./log-text.ts";
 
 /** How long requests that are under way may take once the plane is asked to stop. */
 const STOP_MS = 700;
@@ -31,6 +32,7 @@ export async function startServer(settings: ServerSettings): Promise<RunningServ
       bus: new LiveBus(),
       credentials: settings.authString === null ? null : new Credentials(settings.authString),
       logLevel: settings.logLevel,
+      ...(settings.logFormat === "text" ? { logStream: createTextLog((line) => process.stdout.write(line)) } : {}),
     });
     const apiUrl = `${await listen(app, settings)}/api`;
     app.log.info({ api_url: apiUrl, database: settings.databaseFile, auth: settings.authString !== null }, "ready");

@@ -39,6 +39,7 @@ export async function startTestPlane({ authString }: { authString?: string } = {
     databaseFile: join(folder, "plane.db"),
     authString: authString ?? null,
     logLevel: "error",
+    logFormat: "json",
   });
   const { apiUrl } = server;
   return {

@@ -25,6 +25,7 @@ test("without any setting the plane listens on loopback and keeps everything und
     databaseFile: "/data/flowyard.db",
     authString: null,
     logLevel: "info",
+    logFormat: "json",
   });
 });
 

@@ -23,6 +23,7 @@ function buildSettings(file: string, changes: Partial<ServerSettings> = {}): Ser
     databaseFile: join(folder, file),
     authString: null,
     logLevel: "error",
+    logFormat: "json",
     ...changes,
   };
 }

@@ -21,7 +21,10 @@ export async function addServerCommands(program: Command, context: CliContext): 
     .action(async (raw) => {
       const { parseServerSettings } = await import("../../server/config.ts");
       const { startServer } = await import("../../server/start-server.ts");
-      const settings = parseServerSettings(context.sources.environment, Options.parse(raw));
+      const settings = parseServerSettings(context.sources.environment, {
+        ...Options.parse(raw),
+        onTerminal: context.output.stdoutIsTerminal,
+      });
       const server = await startServer(settings);
       context.output.say(`The API is at ${server.apiUrl}`);
       context.output.say(`Use it from another terminal with: export PREFECT_API_URL=${server.apiUrl}`);
