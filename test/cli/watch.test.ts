@@ -66,7 +66,7 @@ describe("watching", () => {
     const { code, stderr } = await play(await createRun(), plane.apiUrl, "FAILED", "no such repo");
 
     assert.equal(code, 1);
-    assert.match(stderr, /ended FAILED: no such repo/);
+    assert.match(stderr, /\| Failed: no such repo\nFlow run "[\w-]+" ended FAILED\.\n$/);
   });
 
   test("watching goes on by asking where the streams are refused", async () => {

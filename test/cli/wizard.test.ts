@@ -90,7 +90,7 @@ describe("questions on a terminal", () => {
     assert.equal(await wizard.finish(), 0, wizard.text);
     const deployment = await findDeployment("my-deployment");
     const image = "flowyard-wizard-test/my-deployment:latest";
-    assert.deepEqual(deployment?.job_variables, { image });
+    assert.deepEqual(deployment?.job_variables, { image, image_pull_policy: "Never" });
     await run("docker", ["image", "rm", image]);
     const saved = await readFile(join(project, "prefect.yaml"), "utf8");
     assert.match(saved, /image_name: flowyard-wizard-test\/my-deployment/);

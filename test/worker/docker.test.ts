@@ -127,6 +127,11 @@ describe("runs as containers of a real engine", { skip }, () => {
       code: "IMAGE_NOT_FOUND",
       message: /could not be pulled.*no image of that name either/,
     });
+    await engine.docker.getImage(image).tag({ repo: `127.0.0.1:1/${label}`, tag: "local" });
+    await assert.rejects(start({ image: `127.0.0.1:1/${label}:local`, image_pull_policy: "Always" }), {
+      hint: /image ".*:local" of its own: .*image_pull_policy to Never/,
+    });
+    await engine.docker.getImage(`127.0.0.1:1/${label}:local`).remove();
     const { notes } = await start({ image_pull_policy: "IfPossible", command: "true", networks: [] });
     assert.match(notes.join("\n"), /Pulling image/);
   });

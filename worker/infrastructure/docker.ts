@@ -74,10 +74,11 @@ async function provideImage(engine: Engine, spec: ContainerSpec, note: (message:
   try {
     await retry(policy, () => pullImage(engine, { image, credentials }));
   } catch (error) {
+    const isHere = (await findImage(engine, image).catch(() => undefined)) !== undefined;
     if (pullPolicy !== "IfPossible") {
-      throw error;
+      throw isHere ? buildPullError(image, error) : error;
     }
-    if ((await findImage(engine, image)) === undefined) {
+    if (!isHere) {
       throw new UserError(
         "IMAGE_NOT_FOUND",
         `${errorMessage(error)} And this engine has no image of that name either.`,
@@ -89,6 +90,15 @@ async function provideImage(engine: Engine, spec: ContainerSpec, note: (message:
     }
     note(`${errorMessage(error)} The local image is used, as image_pull_policy is IfPossible.`);
   }
+}
+
+/** An image that was built here and never pushed: the pitfall of everybody's first deployment. */
+function buildPullError(image: string, cause: unknown): UserError {
+  const code = cause instanceof UserError || cause instanceof TransientError ? cause.code : "IMAGE_PULL_REFUSED";
+  return new UserError(code, errorMessage(cause), {
+    hint: `This host has an image "${image}" of its own: to run that one, set the job variable image_pull_policy to Never.`,
+    cause,
+  });
 }
 
 /** Taken names get `-1`, `-2` … appended, as Prefect's worker does: a run that is started again keeps its name. */

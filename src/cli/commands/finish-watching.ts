@@ -24,13 +24,12 @@ export async function finishWatching(
   if (json) {
     output.json(ended);
   }
-  const said = `Flow run "${run.name}" ended ${ended.state_type}`;
-  const message = ended.state?.message;
-  const reason = message === null || message === undefined || message === "" ? "." : `: ${message}`;
+  // Why, the line of its last state has said.
+  const said = `Flow run "${run.name}" ended ${ended.state_type}.`;
   if (ended.state_type === "COMPLETED") {
-    output.success(`${said}.`);
+    output.success(said);
     return;
   }
-  output.error(said + reason);
+  output.error(said);
   context.exitCode = 1;
 }

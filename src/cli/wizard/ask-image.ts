@@ -16,8 +16,8 @@ const BUILD_ID = "build-image";
 export interface ImageAnswers {
   build: Step[];
   push: Step[];
-  /** The job variable that makes the run use the image. */
-  image: string;
+  /** The job variables that make the run use the image. */
+  jobVariables: { image: string; image_pull_policy?: "Never" };
 }
 
 const FreeImage = z.object({
@@ -31,8 +31,21 @@ export function hasFreeImage(pool: WorkPool): boolean {
   return FreeImage.safeParse(pool.base_job_template).success;
 }
 
+const PullPolicy = z.object({
+  variables: z.object({ properties: z.object({ image_pull_policy: z.looseObject({}) }) }),
+});
+
+/** Without one, workers would ask a registry for an image that was never pushed. */
+function hasPullPolicy(pool: WorkPool): boolean {
+  return PullPolicy.safeParse(pool.base_job_template).success;
+}
+
 /** Questions four to eight of the wizard; undefined when no image is wanted. */
-export async function askImage(context: CliContext, deploymentName: string): Promise<ImageAnswers | undefined> {
+export async function askImage(
+  context: CliContext,
+  pool: WorkPool,
+  deploymentName: string,
+): Promise<ImageAnswers | undefined> {
   if (!(await askYesNo("Would you like to build a custom Docker image for this deployment?", false))) {
     return undefined;
   }
@@ -58,7 +71,10 @@ export async function askImage(context: CliContext, deploymentName: string): Pro
   return {
     build: [{ [BUILD_IMAGE_STEP]: build }],
     push: registry === undefined ? [] : [{ [PUSH_IMAGE_STEP]: push }],
-    image: `{{ ${BUILD_ID}.image }}`,
+    jobVariables: {
+      image: `{{ ${BUILD_ID}.image }}`,
+      ...(registry === undefined && hasPullPolicy(pool) ? { image_pull_policy: "Never" } : {}),
+    },
   };
 }
 

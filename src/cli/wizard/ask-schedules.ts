@@ -1,4 +1,6 @@
-import { CronSchedule, RRuleSchedule } from "../../prefect-api/schedules.ts";
+import { parseCron } from "../../prefect-api/schedule-text/cron.ts";
+import { parseRuleSetText } from "../../prefect-api/schedule-text/rrule-text.ts";
+import { isTimezone } from "../../prefect-api/schedules.ts";
 import type { DeployFlags } from "../../project/overlay.ts";
 import { askChoice, askText, askYesNo } from "../ask.ts";
 
@@ -48,13 +50,15 @@ function checkSeconds(text: string): string | undefined {
 }
 
 function checkCron(text: string): string | undefined {
-  return CronSchedule.safeParse({ cron: text }).error?.issues[0]?.message;
+  const cron = parseCron(text, true);
+  return typeof cron === "string" ? cron : undefined;
 }
 
 function checkRRule(text: string): string | undefined {
-  return RRuleSchedule.safeParse({ rrule: text }).error?.issues[0]?.message;
+  const rules = parseRuleSetText(text);
+  return typeof rules === "string" ? rules : undefined;
 }
 
 function checkTimezone(text: string): string | undefined {
-  return CronSchedule.safeParse({ cron: "@daily", timezone: text }).error?.issues[0]?.message;
+  return isTimezone(text) ? undefined : `"${text}" is no time zone; write an IANA name such as Europe/Berlin.`;
 }

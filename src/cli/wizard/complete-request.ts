@@ -105,11 +105,12 @@ async function askForOne(
   if (entry !== undefined || buildsImage || pool === undefined || !hasFreeImage(pool)) {
     return asked;
   }
-  const image = await askImage(context, name.slice(name.indexOf("/") + 1));
+  const image = await askImage(context, pool, name.slice(name.indexOf("/") + 1));
   if (image === undefined) {
     return asked;
   }
-  const jobVariables = hasImage(flags) ? flags.jobVariables : [...(flags.jobVariables ?? []), `image=${image.image}`];
+  const answered = Object.entries(image.jobVariables).map(([key, value]) => `${key}=${value}`);
+  const jobVariables = hasImage(flags) ? flags.jobVariables : [...answered, ...(flags.jobVariables ?? [])];
   return {
     ...asked,
     flags: { ...flags, ...(jobVariables === undefined ? {} : { jobVariables }) },
