@@ -1,4 +1,4 @@
-import { type Kysely, sql } from "kysely";
+import { type CompiledQuery, type Kysely, sql } from "kysely";
 import type { Deployment } from "../prefect-api/deployments.ts";
 import type { FilterDeployments } from "../prefect-api/filters.ts";
 import type { JsonObject } from "../prefect-api/primitives.ts";
@@ -29,16 +29,23 @@ export class DeploymentStore {
   readonly schedules: DeploymentScheduleStore;
   readonly #db: Kysely<Database>;
   readonly #clock: Clock;
+  /** Compiled once: every run that is made asks it. */
+  readonly #runSource: CompiledQuery<RunSourceRow>;
 
   constructor(db: Kysely<Database>, clock: Clock) {
     this.#db = db;
     this.#clock = clock;
+    this.#runSource = selectRunSource(db).where("d.id", "=", "").compile();
     this.schedules = new DeploymentScheduleStore(db, clock);
   }
 
   async find(id: string): Promise<Deployment | undefined> {
     const row = await this.#select().where("d.id", "=", id).executeTakeFirst();
     return row && (await this.#complete([row]))[0];
+  }
+
+  async listByIds(ids: readonly string[]): Promise<Deployment[]> {
+    return ids.length === 0 ? [] : this.#complete(await this.#select().where("d.id", "in", ids).execute());
   }
 
   async findByName(flowName: string, name: string): Promise<Deployment | undefined> {
@@ -61,33 +68,8 @@ export class DeploymentStore {
   }
 
   async findRunSource(id: string): Promise<RunSource | undefined> {
-    const row = await this.#db
-      .selectFrom("deployments as d")
-      .innerJoin("flows as f", "f.id", "d.flow_id")
-      .leftJoin("work_queues as q", "q.id", "d.work_queue_id")
-      .leftJoin("work_pools as p", "p.id", "q.work_pool_id")
-      .select([
-        "d.id",
-        "d.flow_id",
-        "f.name as flow_name",
-        "d.name",
-        "d.version",
-        "d.parameters",
-        "d.tags",
-        "d.labels",
-        "d.job_variables",
-        "d.infrastructure_document_id",
-        "d.enforce_parameter_schema",
-        "d.parameter_openapi_schema",
-        "d.work_queue_id",
-        "q.name as work_queue_name",
-        "q.work_pool_id",
-        "p.name as work_pool_name",
-        "p.type as work_pool_type",
-        "p.updated as work_pool_updated",
-      ])
-      .where("d.id", "=", id)
-      .executeTakeFirst();
+    const query: CompiledQuery<RunSourceRow> = { ...this.#runSource, parameters: [id] };
+    const [row] = (await this.#db.executeQuery(query)).rows;
     if (row === undefined) {
       return undefined;
     }
@@ -167,6 +149,11 @@ export class DeploymentStore {
       .execute();
   }
 
+  /** Gives it another name, or another flow. One that is taken is a storage error. */
+  async rename(id: string, name: { name: string; flow_id: string }): Promise<void> {
+    await this.#db.updateTable("deployments").set(name).where("id", "=", id).execute();
+  }
+
   /** Answers whether there was such a deployment. Its runs stay. */
   async remove(id: string): Promise<boolean> {
     const result = await this.#db.deleteFrom("deployments").where("id", "=", id).executeTakeFirst();
@@ -210,3 +197,33 @@ export class DeploymentStore {
       .select(["q.name as work_queue_name", "q.last_polled as last_polled", "p.name as work_pool_name"]);
   }
 }
+
+function selectRunSource(db: Kysely<Database>) {
+  return db
+    .selectFrom("deployments as d")
+    .innerJoin("flows as f", "f.id", "d.flow_id")
+    .leftJoin("work_queues as q", "q.id", "d.work_queue_id")
+    .leftJoin("work_pools as p", "p.id", "q.work_pool_id")
+    .select([
+      "d.id",
+      "d.flow_id",
+      "f.name as flow_name",
+      "d.name",
+      "d.version",
+      "d.parameters",
+      "d.tags",
+      "d.labels",
+      "d.job_variables",
+      "d.infrastructure_document_id",
+      "d.enforce_parameter_schema",
+      "d.parameter_openapi_schema",
+      "d.work_queue_id",
+      "q.name as work_queue_name",
+      "q.work_pool_id",
+      "p.name as work_pool_name",
+      "p.type as work_pool_type",
+      "p.updated as work_pool_updated",
+    ]);
+}
+
+type RunSourceRow = Awaited<ReturnType<ReturnType<typeof selectRunSource>["executeTakeFirstOrThrow"]>>;
