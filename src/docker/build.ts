@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { UserError } from "../shared/errors.ts";
 import { listBaseImages } from "./base-images.ts";
-import { packBuildContext } from "./build-context.ts";
+import { type Dockerfile, packBuildContext } from "./build-context.ts";
 import { type BuildLog, createBuildLog } from "./build-log.ts";
 import { type Engine, engineLost } from "./engine.ts";
 import { engineText, isEngineGone } from "./errors.ts";
@@ -12,8 +12,7 @@ import { findRegistry, findRegistryCredentials, type RegistryCredentials } from 
 export interface BuildRequest {
   /** The folder that is sent, less what its `.dockerignore` names. */
   contextDir: string;
-  /** Relative to `contextDir`, or absolute; it may lie outside. */
-  dockerfile: string;
+  dockerfile: Dockerfile;
   /** `name:tag`, at least one. */
   tags: readonly [string, ...string[]];
   buildArgs?: Record<string, string>;
@@ -48,7 +47,8 @@ const ImageIdAux = z.object({ ID: z.string() });
  */
 export async function buildImage(engine: Engine, request: BuildRequest): Promise<BuiltImage> {
   const context = await packBuildContext(request.contextDir, request.dockerfile);
-  const credentials = request.credentials ?? (await findBaseImageCredentials(engine, context.dockerfileText));
+  const credentials =
+    request.credentials ?? (await findBaseImageCredentials(engine, context.dockerfileText, request.buildArgs));
   const log = createBuildLog(request.onLine ?? (() => undefined));
   let imageId: string | undefined;
   try {
@@ -121,8 +121,9 @@ function endSessionWithStream(stream: NodeJS.ReadableStream): void {
 async function findBaseImageCredentials(
   engine: Engine,
   dockerfileText: string,
+  buildArgs: Record<string, string> | undefined,
 ): Promise<RegistryCredentials | undefined> {
-  const images = listBaseImages(dockerfileText) ?? [];
+  const images = listBaseImages(dockerfileText, buildArgs) ?? [];
   const [first] = images;
   const registries = new Set(images.map(findRegistry));
   return first === undefined || registries.size !== 1 ? undefined : findRegistryCredentials(engine.configDir, first);

@@ -16,6 +16,8 @@ export interface Engine {
   version: string;
   /** Operating system of the containers' host, `linux` or `windows`. */
   os: string;
+  /** Of the containers' host, as Go names it: `amd64`, `arm64`. */
+  architecture: string;
   /** Podman speaks Docker's API but has no BuildKit behind it. */
   isPodman: boolean;
   /** Where registry credentials are read from (`config.json`). */
@@ -63,6 +65,7 @@ async function probeEngine(address: EngineAddress, settings: EngineSettings): Pr
       url: address.url,
       version: version.Version,
       os: version.Os,
+      architecture: version.Arch,
       isPodman: (version.Components ?? []).some((component) => component.Name.includes("Podman")),
       configDir: settings.configDir,
     };

@@ -61,7 +61,7 @@ export function isMissingImage(error: unknown): boolean {
   return engineStatus(error) === 404 && /no such image/i.test(engineText(error));
 }
 
-type RegistryFailure = "not-found" | "refused" | "unreachable" | "disk-full" | "other";
+type RegistryFailure = "not-found" | "login" | "refused" | "unreachable" | "disk-full" | "other";
 
 /**
  * Registries' answers reach us only as text, most of them with status 500 or inside a stream that began with 200.
@@ -73,10 +73,11 @@ const REGISTRY_FAILURES: readonly (readonly [RegistryFailure, RegExp])[] = [
   // Get "https://r/v2/x/manifests/1": no basic auth credentials
   // unauthorized: authentication required
   // unauthorized: incorrect username or password
+  ["login", /no basic auth credentials|unauthorized|authentication required|incorrect username/i],
   // error parsing HTTP 403 response body: …
   // denied: requested access to the resource is denied (as the whole answer of a push)
   // failed to authorize: failed to fetch anonymous token: … 403 Forbidden
-  ["refused", /no basic auth credentials|unauthorized|authentication required|forbidden|incorrect username/i],
+  ["refused", /forbidden/i],
   // manifest for x:1 not found: manifest unknown: manifest unknown
   // pull access denied for x, repository does not exist or may require 'docker login': denied: …
   // repository x not found: does not exist or no pull access
@@ -109,6 +110,7 @@ export function pullError(image: string, cause: unknown): UserError | TransientE
         hint: "Check the image's name and tag. A private image looks the same to whoever has no credentials; an image that was only built on this host needs image_pull_policy IfNotPresent or Never.",
         cause,
       });
+    case "login":
     case "refused":
       return new UserError("IMAGE_PULL_REFUSED", `The registry refused to hand out image "${image}": ${text}`, {
         hint: "Run `docker login` for this registry as the worker's user, or set registry_credentials on the work pool.",
@@ -137,13 +139,28 @@ export function pushError(image: string, cause: unknown): UserError | TransientE
         return new UserError("IMAGE_NOT_FOUND", `There is no image "${image}" on this engine to push.`, { cause });
       }
       return pushRefused(image, text, cause);
+    case "login":
+      return loginRefused(image, text, cause);
     case "refused":
-    case "other":
       return pushRefused(image, text, cause);
+    case "other":
+      return new UserError("IMAGE_PUSH_FAILED", `Image "${image}" could not be pushed: ${text}`, {
+        hint: "Deploy again; if it stays, `docker push` shows the whole log.",
+        cause,
+      });
   }
 }
 
-function pushRefused(image: string, text: string, cause: unknown): UserError {
+/** For a registry that does not accept who asks, whatever was to be done with the image. */
+export function loginRefused(image: string, text: string, cause: unknown): UserError {
+  return new UserError("REGISTRY_LOGIN_REFUSED", `The registry of image "${image}" refused the login: ${text}`, {
+    hint: "Run `docker login` for this registry as the user who deploys, or give the push step credentials that it accepts.",
+    cause,
+  });
+}
+
+/** For a registry that knows who asks and does not let them write. */
+export function pushRefused(image: string, text: string, cause: unknown): UserError {
   return new UserError("IMAGE_PUSH_REFUSED", `The registry refused image "${image}": ${text}`, {
     hint: "Check that the repository exists and that the credentials (`docker login`, or the step's credentials) may write to it.",
     cause,

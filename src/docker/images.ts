@@ -69,5 +69,9 @@ export async function pullImage(engine: Engine, request: PullRequest): Promise<v
 /** Gives an image one more name. Throws the engine's answer for a name that is none. */
 export async function tagImage(engine: Engine, image: string, newName: string): Promise<void> {
   const { name, tag } = parseImageReference(newName);
-  await engine.docker.getImage(image).tag({ repo: name, tag: tag ?? "latest" });
+  try {
+    await engine.docker.getImage(image).tag({ repo: name, tag: tag ?? "latest" });
+  } catch (error) {
+    throw isEngineGone(error) ? engineLost(engine, error) : error;
+  }
 }

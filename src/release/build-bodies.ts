@@ -19,6 +19,9 @@ export interface ReadyDeployment {
   update: z.input<typeof UpdateDeployment>;
   /** True when the file says `schedules: []`: on an update that keeps what is there, and is told. */
   hasEmptySchedules: boolean;
+  /** As the file says them; undefined when it says nothing. */
+  schedules: Schedule[] | undefined;
+  paused: boolean | undefined;
   triggers: DeploymentTrigger[];
   triggerSpecs: unknown[];
 }
@@ -28,6 +31,8 @@ interface BuildOptions {
   env: Environment;
   now: Date;
   outputs: Record<string, unknown>;
+  /** Images as steps name them → as the deployment is to run them. */
+  pins: ReadonlyMap<string, string>;
   /** What `--trigger` says; wins over the file's when there is any. */
   triggerFlags: readonly unknown[];
   warn(message: string): void;
@@ -117,6 +122,8 @@ export async function buildBodies(
       ...(schedules && schedules.length > 0 ? { schedules } : {}),
     },
     hasEmptySchedules: schedules?.length === 0,
+    schedules,
+    paused: final.data.paused ?? undefined,
     triggers,
     triggerSpecs: [...specs],
   };
@@ -140,11 +147,25 @@ async function buildCommonBody(prepared: PreparedDeployment, final: z.infer<type
     tags: readTags(final.tags, prepared, options.warn),
     work_queue_name: final.work_pool.work_queue_name || null,
     work_pool_name: final.work_pool.name,
-    job_variables: final.work_pool.job_variables,
+    job_variables: pinImages(final.work_pool.job_variables, options.pins),
     entrypoint: final.entrypoint,
     parameter_openapi_schema: prepared.flow.parameter_openapi_schema,
     enforced: final.enforce_parameter_schema ?? undefined,
   };
+}
+
+/** Whatever variable of the pool holds the image, at whatever depth: a text that is exactly an image of ours. */
+function pinImages(variables: Record<string, unknown>, pins: ReadonlyMap<string, string>): Record<string, unknown> {
+  const pin = (value: unknown): unknown => {
+    if (typeof value === "string") {
+      return pins.get(value) ?? value;
+    }
+    if (Array.isArray(value)) {
+      return value.map(pin);
+    }
+    return isMapping(value) ? pinImages(value, pins) : value;
+  };
+  return Object.fromEntries(Object.entries(variables).map(([key, value]) => [key, pin(value)]));
 }
 
 function dropEmpty({ collision_strategy, grace_period_seconds }: ConcurrencyOptions): ConcurrencyOptions {

@@ -1,4 +1,5 @@
 import type { PrefectClient } from "../client/prefect-client.ts";
+import type { ReleaseImage } from "../flowyard-api/releases.ts";
 import type { DeployFlags } from "../project/overlay.ts";
 import type { DeploymentToSave } from "../project/save.ts";
 import type { Step } from "../project/schema.ts";
@@ -22,6 +23,23 @@ export interface DeployOutput {
   write(text: string): void;
 }
 
+/** How images are built, beyond what their steps say. */
+export interface ImageRequest {
+  /** Push every image that is built, with or without a push step. */
+  push?: boolean;
+  parallelBuilds?: number;
+  /** For builds that say nothing of the kind. */
+  defaults?: ImageDefaults;
+}
+
+export interface ImageDefaults {
+  platforms?: string[];
+  cacheFrom?: string[];
+  cacheTo?: string[];
+  /** Added to those of the step, which win. */
+  buildArgs?: Record<string, string>;
+}
+
 export interface DeployRequest {
   /** The project's folder: entrypoints, the project file and steps are seen from here. Absolute. */
   root: string;
@@ -31,6 +49,7 @@ export interface DeployRequest {
   flags: DeployFlags;
   /** Steps that are added to the top level's, as the wizard's answers are. */
   additions?: { build?: readonly Step[]; push?: readonly Step[]; pull?: readonly Step[] };
+  images?: ImageRequest;
   env: Environment;
   client: DeployClient;
   output: DeployOutput;
@@ -57,4 +76,5 @@ export interface DeployedDeployment {
 
 export interface DeployResult {
   deployments: DeployedDeployment[];
+  images: ReleaseImage[];
 }

@@ -5,7 +5,8 @@ import type { Step as StepEntry } from "../project/schema.ts";
 import { type Environment, fillBareEnvironment, fillStepInputs } from "../project/template.ts";
 import type { Path } from "../project/yaml-file.ts";
 import { UserError } from "../shared/errors.ts";
-import type { Step, StepContext } from "./steps/step.ts";
+import { chooseReference, UNKNOWN } from "./images/planned-image.ts";
+import type { Step, StepContext, StepResult } from "./steps/step.ts";
 import { normalizeStepPath, type StepTable } from "./steps/step-table.ts";
 
 /** Inputs that are for Prefect, not for the step. */
@@ -94,43 +95,55 @@ export interface StepRun {
   context: StepContext;
   env: Environment;
   values: ValueSource;
-  /** Outputs of cached steps by path and inputs; shared by all deployments of one deploy. */
-  cache: Map<string, Record<string, unknown>>;
+  /** Steps with effects that ran already, for any deployment of this deploy. */
+  ran: Set<string>;
+  /** Nothing with effects is run: its outputs stay unknown. */
+  planOnly: boolean;
   progress(message: string): void;
   /** Told what ran, with filled inputs. Mind that they may hold secrets. */
   onStep?: (run: { step: string; inputs: Record<string, unknown>; outputs?: Record<string, unknown> }) => void;
   describePlace(at: Path): string;
 }
 
-/** Runs steps in order; the outputs of each are there for the later ones, flat and under its id. Throws STEP_FAILED. */
-export async function runSteps(
-  steps: readonly PlannedStep[],
-  earlier: Record<string, unknown>,
-  run: StepRun,
-): Promise<Record<string, unknown>> {
-  const outputs = { ...earlier };
-  for (const planned of steps) {
-    run.context.signal.throwIfAborted();
-    run.progress(`Running ${planned.name} step...`);
-    const result = await runStep(planned, outputs, run);
-    if (planned.id !== undefined) {
-      outputs[planned.id] = result;
-    }
-    Object.assign(outputs, result);
-  }
-  return outputs;
+/** What the steps of one deployment left behind. */
+export interface StepOutputs {
+  /** Flat, and under the ids of the steps. */
+  values: Record<string, unknown>;
+  /** Results of the steps of images, in order. */
+  images: StepResult[];
 }
 
-async function runStep(
-  planned: PlannedStep,
-  outputs: Record<string, unknown>,
-  run: StepRun,
-): Promise<Record<string, unknown>> {
+/** Runs steps in order; the outputs of each are there for the later ones, flat and under its id. Throws STEP_FAILED. */
+export async function runSteps(steps: readonly PlannedStep[], outputs: StepOutputs, run: StepRun): Promise<void> {
+  for (const planned of steps) {
+    run.context.signal.throwIfAborted();
+    const result =
+      run.planOnly && planned.step.effects === "any" ? skipStep(planned) : await runStep(planned, outputs, run);
+    if (planned.id !== undefined) {
+      outputs.values[planned.id] = result.outputs;
+    }
+    Object.assign(outputs.values, result.outputs);
+    outputs.images.push(...(result.image === undefined ? [] : [result]));
+    run.context.directory = result.directory ?? run.context.directory;
+  }
+}
+
+/** What stands for an output that is known only once its step has run. */
+function skipStep({ name }: PlannedStep): StepResult {
+  const unknown = `${UNKNOWN}${name}>`;
+  return { outputs: { stdout: unknown, stderr: unknown, directory: unknown } };
+}
+
+async function runStep(planned: PlannedStep, outputs: StepOutputs, run: StepRun): Promise<StepResult> {
   try {
-    const inputs = await fillInputs(planned, outputs, run);
+    if (planned.step.effects === "any") {
+      await carryOutBefore(planned, outputs, run);
+    }
+    run.progress(`Running ${planned.name} step...`);
+    const inputs = await fillInputs(planned, outputs.values, run);
     run.onStep?.({ step: planned.path, inputs });
-    const result = await runCached(planned, inputs, run);
-    run.onStep?.({ step: planned.path, inputs, outputs: result });
+    const result = await planned.step.run(inputs, run.context);
+    run.onStep?.({ step: planned.path, inputs, outputs: result.outputs });
     return result;
   } catch (error) {
     if (run.context.signal.aborted || !(error instanceof Error)) {
@@ -145,6 +158,45 @@ async function runStep(
   }
 }
 
+/**
+ * A step with effects may run the deployment's own images, and may change files that images of others are still to be
+ * built from: both are built before it. The same step again, with the same inputs, has changed what it changes already:
+ * that is how deployments that share their build section have their images built together.
+ */
+async function carryOutBefore(planned: PlannedStep, outputs: StepOutputs, run: StepRun): Promise<void> {
+  const { images, directory } = run.context;
+  const inputs = await fillInputs(planned, outputs.values, run);
+  const key = `${planned.path} ${directory} ${canonicalText(inputs)}`;
+  const runsOwn = outputs.images.length > 0;
+  if (images.hasPending() && (runsOwn || !run.ran.has(key))) {
+    await images.carryOut(runsOwn);
+    settleOutputs(outputs);
+  }
+  run.ran.add(key);
+  images.forgetContexts();
+}
+
+/** Fills in what is known of images only once they are there. */
+export function settleOutputs({ values, images }: StepOutputs): void {
+  for (const { outputs, image } of images) {
+    if (image !== undefined && "image_id" in outputs) {
+      const reference = describePins(image).at(0)?.[1];
+      outputs["image_id"] = image.planned.imageId ?? reference;
+      values["image_id"] = outputs["image_id"];
+    }
+  }
+}
+
+/** `name:tag` as steps say it → what a deployment is to run of that image. */
+export function listPins({ images }: StepOutputs): Map<string, string> {
+  return new Map(images.flatMap(({ image }) => (image === undefined ? [] : describePins(image))));
+}
+
+function describePins({ planned, name, tags }: NonNullable<StepResult["image"]>): [string, string][] {
+  const found = planned.names.get(name);
+  return found === undefined ? [] : tags.map((tag) => [`${name}:${tag}`, chooseReference(planned, found, tag)]);
+}
+
 async function fillInputs(
   planned: PlannedStep,
   outputs: Record<string, unknown>,
@@ -153,24 +205,6 @@ async function fillInputs(
   const withOutputs = fillStepInputs(withoutReserved(planned.inputs), outputs, run.env);
   const filled = fillBareEnvironment(await fillServerValues(withOutputs, run.values), run.env);
   return isMapping(filled) ? filled : {};
-}
-
-async function runCached(
-  planned: PlannedStep,
-  inputs: Record<string, unknown>,
-  run: StepRun,
-): Promise<Record<string, unknown>> {
-  const key = planned.step.cached ? `${planned.path} ${run.context.directory} ${canonicalText(inputs)}` : undefined;
-  const known = key === undefined || inputs["ignore_cache"] === true ? undefined : run.cache.get(key);
-  if (known !== undefined) {
-    return known;
-  }
-  const result = await planned.step.run(inputs, run.context);
-  run.context.directory = result.directory ?? run.context.directory;
-  if (key !== undefined) {
-    run.cache.set(key, result.outputs);
-  }
-  return result.outputs;
 }
 
 /** JSON with sorted keys. */

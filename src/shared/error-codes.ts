@@ -61,6 +61,7 @@ export const ERROR_CODES = {
   PLAN_CHANGED: { status: 409, fault: "user" },
   RELEASE_OUTDATED: { status: 409, fault: "user" },
   RELEASE_CONFLICT: { status: 409, fault: "user" },
+  INVALID_RELEASE: { status: 422, fault: "user" },
   // The worker.
   JOB_INVALID: { status: 422, fault: "user" },
   PROCESS_REFUSED: { status: 400, fault: "user" },

@@ -117,7 +117,12 @@ describe("base images of a Dockerfile", () => {
       ["python:3.11", "ghcr.io/x/y@sha256:1"],
     ],
     ["FROM scratch", []],
-    ["ARG V=1\nFROM python:$V", undefined],
+    ["ARG V=1\nFROM python:$V", ["python:1"]],
+    ["ARG V\nFROM python:$V", undefined],
+    ["ARG V\nARG NAME=python:${V:-3.11}-slim\nFROM $NAME", ["python:3.11-slim"]],
+    ["FROM a AS b\nCOPY --chown=1 --from=b x .\nCOPY --from=0 x .\nCOPY --from=tools:1 x .", ["a", "tools:1"]],
+    ["FROM a\nRUN --mount=type=bind,from=wheels:2,target=/w pip install /w", ["a", "wheels:2"]],
+    ["FROM a\nRUN python <<EOF\nfrom os import path\nEOF\n", ["a"]],
     ["# FROM python:2\nRUN echo FROM x", []],
   ];
   for (const [text, images] of cases) {

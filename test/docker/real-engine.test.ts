@@ -163,7 +163,7 @@ describe("with a real Docker engine", { skip }, () => {
     await tagImage(engine, image, remote);
     const credentials = { username, password, serveraddress: address };
 
-    await assert.rejects(pushImage(engine, { image: remote }), { code: "IMAGE_PUSH_REFUSED" });
+    await assert.rejects(pushImage(engine, { image: remote }), { code: "REGISTRY_LOGIN_REFUSED" });
     await pushImage(engine, { image: remote, credentials });
     await assert.rejects(pullImage(engine, { image: remote }), { code: "IMAGE_PULL_REFUSED" });
     await assert.rejects(pullImage(engine, { image: remote, credentials: { ...credentials, password: "wrong" } }), {

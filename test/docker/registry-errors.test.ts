@@ -139,7 +139,10 @@ describe("a push", () => {
 
   const failures: [string, string][] = [
     ["denied: requested access to the resource is denied", "IMAGE_PUSH_REFUSED"],
-    ["unauthorized: authentication required", "IMAGE_PUSH_REFUSED"],
+    ["unauthorized: authentication required", "REGISTRY_LOGIN_REFUSED"],
+    ["no basic auth credentials", "REGISTRY_LOGIN_REFUSED"],
+    ["received unexpected HTTP status: 400 Bad Request", "IMAGE_PUSH_FAILED"],
+    ["blob upload invalid", "IMAGE_PUSH_FAILED"],
     ["name unknown: repository not found", "IMAGE_PUSH_REFUSED"],
     ["An image does not exist locally with the tag: r.example/etl", "IMAGE_NOT_FOUND"],
     ['Get "https://r.example/v2/": dial tcp: lookup r.example: no such host', "REGISTRY_UNREACHABLE"],
@@ -161,6 +164,6 @@ describe("a push", () => {
       path.endsWith("/push") ? { status: 200, lines: [{ status: "Preparing" }] } : undefined,
     );
 
-    assert.equal((await failureOf(pushImage(await fake.connect(), { image: "etl:1" }))).code, "IMAGE_PUSH_REFUSED");
+    assert.equal((await failureOf(pushImage(await fake.connect(), { image: "etl:1" }))).code, "IMAGE_PUSH_FAILED");
   });
 });

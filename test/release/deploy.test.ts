@@ -3,11 +3,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, it } from "node:test";
-import { z } from "zod";
 import { deploy } from "../../src/release/deploy.ts";
 import type { DeployRequest, DeployResult } from "../../src/release/request.ts";
-import { defineStep } from "../../src/release/steps/step.ts";
-import { STEPS } from "../../src/release/steps/step-table.ts";
 import { UserError } from "../../src/shared/errors.ts";
 import { openRecordedPlane, type RecordedPlane } from "./recorded-plane.ts";
 
@@ -164,28 +161,6 @@ ${TWO}  parameters: {times: "{{ count.stdout }}"}
 
     assert.match(error.message, /Refused by the test/);
     assert.ok(project.said.includes("Already registered before the failure: hello/one."), project.said.join("\n"));
-  });
-
-  it("runs a cached step once for all deployments that share it", async () => {
-    let built = 0;
-    const build = defineStep(
-      z.looseObject({}),
-      async () => {
-        built += 1;
-        return { outputs: { image: `app:${built}` } };
-      },
-      { cached: true },
-    );
-    await using project = await openProject(`build:
-- prefect_docker.deployments.steps.build_docker_image: {image_name: app, id: built}
-${TWO}  description: "{{ built.image }}"
-`);
-
-    await project.deploy({ steps: { ...STEPS, "prefect_docker.deployments.steps.build_docker_image": build } });
-
-    assert.equal(built, 1);
-    const two = await project.plane.client.deployments.findByName("hello", "two");
-    assert.equal(two?.description, "app:1");
   });
 });
 

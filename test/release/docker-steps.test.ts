@@ -3,11 +3,13 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, it } from "node:test";
+import { buildContentTag } from "../../src/release/images/content-hash.ts";
 import { buildDockerImage } from "../../src/release/steps/build-docker-image.ts";
 import { pushDockerImage } from "../../src/release/steps/push-docker-image.ts";
-import type { StepContext } from "../../src/release/steps/step.ts";
+import type { Step, StepContext, StepResult } from "../../src/release/steps/step.ts";
 import { UserError } from "../../src/shared/errors.ts";
 import { type FakeDocker, startFakeDocker } from "../support/fake-docker.ts";
+import { openImageSession } from "./open-image-session.ts";
 
 const IMAGE_ID = `sha256:${"a".repeat(64)}`;
 const DIGEST = `sha256:${"d".repeat(64)}`;
@@ -19,6 +21,8 @@ interface Stage extends AsyncDisposable {
   folder: string;
   written: string[];
   context: StepContext;
+  /** Runs the step, and what it asked for. */
+  carryOut(step: Step, inputs: Record<string, unknown>): Promise<StepResult>;
   /** The queries of builds, tags and pushes, in order. */
   list(suffix: string): Record<string, string>[];
 }
@@ -41,18 +45,26 @@ async function openStage(env: Record<string, string> = {}): Promise<Stage> {
     return route.endsWith("/tag") ? { status: 201 } : undefined;
   });
   const written: string[] = [];
+  const images = openImageSession(() => docker.connect(), written);
+  const context: StepContext = {
+    directory: folder,
+    env,
+    signal: new AbortController().signal,
+    write: (text) => written.push(text),
+    notice: (text) => written.push(text),
+    images,
+    pushesImages: false,
+  };
   return {
     docker,
+    carryOut: async (step, inputs) => {
+      const result = await step.run(inputs, context);
+      await images.carryOut(false);
+      return result;
+    },
     folder,
     written,
-    context: {
-      directory: folder,
-      env,
-      signal: new AbortController().signal,
-      write: (text) => written.push(text),
-      notice: (text) => written.push(text),
-      findEngine: () => docker.connect(),
-    },
+    context,
     list: (suffix) =>
       docker.requests
         .filter((request) => request.path.endsWith(suffix))
@@ -69,38 +81,36 @@ describe("build_docker_image", () => {
     await using stage = await openStage();
     await writeFile(path.join(stage.folder, "Dockerfile"), "FROM scratch\n");
 
-    const { outputs } = await buildDockerImage.run(
-      {
-        image_name: "registry.example/app",
-        tag: "v1",
-        additional_tags: ["latest"],
-        buildargs: { N: 3 },
-        labels: { team: "data" },
-        platform: "linux/arm64",
-        target: "run",
-        squash: true,
-      },
-      stage.context,
-    );
+    const { outputs } = await stage.carryOut(buildDockerImage, {
+      image_name: "registry.example/app",
+      tag: "v1",
+      additional_tags: ["latest"],
+      buildargs: { N: 3 },
+      labels: { team: "data" },
+      platform: "linux/arm64",
+      target: "run",
+      squash: true,
+    });
 
     assert.deepEqual(outputs, {
       image_name: "registry.example/app",
       tag: "v1",
       image: "registry.example/app:v1",
-      image_id: IMAGE_ID,
+      image_id: "",
       additional_tags: ["latest"],
     });
+    const contentTag = buildContentTag(stage.context.images.images()[0]?.contentHash ?? "");
     const [build] = stage.list("/build");
     assert.equal(build?.["t"], "registry.example/app:v1");
     assert.equal(build?.["dockerfile"], "Dockerfile");
     assert.equal(build?.["pull"], "true");
     assert.equal(build?.["buildargs"], '{"N":"3"}');
-    assert.equal(build?.["labels"], '{"team":"data","io.prefect.version":"3.9.1"}');
+    assert.equal(build?.["labels"], '{"io.prefect.version":"3.9.1","team":"data"}');
     assert.equal(build?.["platform"], "linux/arm64");
     assert.equal(build?.["target"], "run");
     assert.deepEqual(
       stage.list("/tag").map(({ repo, tag }) => `${repo}:${tag}`),
-      ["registry.example/app:latest"],
+      ["registry.example/app:v1", "registry.example/app:latest", `registry.example/app:${contentTag}`],
     );
     assert.ok(stage.written.includes("build_docker_image does not use squash."), stage.written.join("\n"));
   });
@@ -109,10 +119,12 @@ describe("build_docker_image", () => {
     await using stage = await openStage();
     await writeFile(path.join(stage.folder, "requirements.txt"), "httpx\n");
 
-    await buildDockerImage.run(
-      { image_name: "app", tag: "v1", dockerfile: "auto", persist_dockerfile: true },
-      stage.context,
-    );
+    await stage.carryOut(buildDockerImage, {
+      image_name: "app",
+      tag: "v1",
+      dockerfile: "auto",
+      persist_dockerfile: true,
+    });
 
     assert.equal(
       await readFile(path.join(stage.folder, "Dockerfile.generated"), "utf8"),
@@ -131,7 +143,7 @@ WORKDIR /opt/prefect/my project/
     await writeFile(path.join(stage.folder, "Dockerfile"), "FROM scratch\n");
 
     await assert.rejects(
-      buildDockerImage.run({ image_name: "app", dockerfile: "auto" }, stage.context),
+      stage.carryOut(buildDockerImage, { image_name: "app", dockerfile: "auto" }),
       (error) => error instanceof UserError && /Dockerfile already exists/.test(error.message),
     );
   });
@@ -139,17 +151,17 @@ WORKDIR /opt/prefect/my project/
   it("names a Dockerfile that is missing", async () => {
     await using stage = await openStage();
 
-    await assert.rejects(buildDockerImage.run({ image_name: "app" }, stage.context), { code: "IMAGE_BUILD_FAILED" });
+    await assert.rejects(stage.carryOut(buildDockerImage, { image_name: "app" }), { code: "IMAGE_BUILD_FAILED" });
   });
 
-  it("puts the namespace of the environment before a bare name, and a time where there is no tag", async () => {
+  it("puts the namespace of the environment before a bare name, and names the content where there is no tag", async () => {
     await using stage = await openStage({ PREFECT_DEFAULT_DOCKER_BUILD_NAMESPACE: "team" });
     await writeFile(path.join(stage.folder, "Dockerfile"), "FROM scratch\n");
 
-    const { outputs } = await buildDockerImage.run({ image_name: "app" }, stage.context);
+    const { outputs } = await stage.carryOut(buildDockerImage, { image_name: "app" });
 
     assert.equal(outputs["image_name"], "team/app");
-    assert.match(String(outputs["tag"]), /^\d{4}-\d\d-\d\dt[\d-]+$/);
+    assert.match(String(outputs["tag"]), /^fy-[0-9a-f]{32}$/);
   });
 });
 
@@ -157,15 +169,12 @@ describe("push_docker_image", () => {
   it("pushes every tag with the credentials that it is given", async () => {
     await using stage = await openStage();
 
-    const { outputs } = await pushDockerImage.run(
-      {
-        image_name: "registry.example/app",
-        tag: "v1",
-        additional_tags: ["latest"],
-        credentials: { username: "u", password: "p" },
-      },
-      stage.context,
-    );
+    const { outputs } = await stage.carryOut(pushDockerImage, {
+      image_name: "registry.example/app",
+      tag: "v1",
+      additional_tags: ["latest"],
+      credentials: { username: "u", password: "p" },
+    });
 
     assert.deepEqual(outputs, {
       image_name: "registry.example/app",
@@ -180,6 +189,6 @@ describe("push_docker_image", () => {
     const header = stage.docker.requests.find(({ path: route }) => route.endsWith("/push"))?.headers["x-registry-auth"];
     const auth: unknown = JSON.parse(Buffer.from(String(header), "base64").toString());
     assert.deepEqual(auth, { username: "u", password: "p", serveraddress: "registry.example" });
-    assert.ok(stage.written.includes(`Pushed registry.example/app:v1 as ${DIGEST}\n`));
+    assert.ok(stage.written.includes(`[registry.example/app:v1] pushed as ${DIGEST}\n`), stage.written.join("\n"));
   });
 });

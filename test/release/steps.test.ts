@@ -10,6 +10,7 @@ import { setWorkingDirectory } from "../../src/release/steps/set-working-directo
 import type { StepContext } from "../../src/release/steps/step.ts";
 import { normalizeStepPath, STEPS } from "../../src/release/steps/step-table.ts";
 import { UserError } from "../../src/shared/errors.ts";
+import { openImageSession } from "./open-image-session.ts";
 
 const env = { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: tmpdir(), USER_NAME: "ada", GIT_CONFIG_GLOBAL: "/dev/null" };
 let folder: string;
@@ -30,7 +31,8 @@ function buildContext(directory = folder, signal = new AbortController().signal)
       written += text;
     },
     notice: () => undefined,
-    findEngine: () => Promise.reject(new Error("no engine in this test")),
+    images: openImageSession(() => Promise.reject(new Error("no engine in this test"))),
+    pushesImages: false,
   };
 }
 

@@ -1,10 +1,10 @@
-import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
-import { buildImage } from "../../docker/build.ts";
+import type { Dockerfile } from "../../docker/build-context.ts";
 import { PREFECT_VERSION } from "../../prefect-api/primitives.ts";
 import { UserError } from "../../shared/errors.ts";
+import type { BuildSpec } from "../images/planned-image.ts";
 import { buildImageName } from "./image-name.ts";
 import { defineStep, type StepContext } from "./step.ts";
 
@@ -15,6 +15,23 @@ export const AUTO_BASE_IMAGE = `prefecthq/prefect:${PREFECT_VERSION}-python3.11`
 const Scalars = z
   .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
   .transform((values) => Object.fromEntries(Object.entries(values).map(([key, value]) => [key, String(value ?? "")])));
+
+/** Where python-on-whales takes one text, several, or mappings such as `{type: registry, ref: …}`. */
+const BuildxValues = z
+  .union([
+    z.string(),
+    z.record(z.string(), z.string()),
+    z.array(z.union([z.string(), z.record(z.string(), z.string())])),
+  ])
+  .transform((given) =>
+    [given].flat().map((value) =>
+      typeof value === "string"
+        ? value
+        : Object.entries(value)
+            .map(([key, text]) => `${key}=${text}`)
+            .join(","),
+    ),
+  );
 
 const Inputs = z.looseObject({
   image_name: z.string().min(1),
@@ -37,67 +54,69 @@ const Inputs = z.looseObject({
   network_mode: z.string().nullish(),
   shmsize: z.int().nullish(),
   extra_hosts: z.record(z.string(), z.string()).nullish(),
+  cache_from: BuildxValues.nullish(),
+  cache_to: BuildxValues.nullish(),
+  provenance: z.union([z.boolean(), z.string()]).nullish(),
+  secrets: BuildxValues.nullish(),
+  ssh: BuildxValues.nullish(),
 });
 type Inputs = z.infer<typeof Inputs>;
 
 /** Arguments of docker-py that change nothing here. */
 const HARMLESS = new Set(["rm", "forcerm", "quiet", "timeout", "decode", "gzip", "use_config_proxy"]);
 
-/** Builds with the engine's BuildKit, whichever backend is named. Throws IMAGE_BUILD_FAILED, DOCKER_UNREACHABLE. */
+/**
+ * Has an image built: with the engine's BuildKit, whichever backend is named, or with Docker's buildx when it asks for
+ * what only that can do. The session throws IMAGE_BUILD_FAILED, BUILDX_MISSING, DOCKER_UNREACHABLE.
+ */
 export const buildDockerImage = defineStep(
   Inputs,
   async (inputs, context) => {
-    const imageName = buildImageName(inputs.image_name, context.env);
-    const tag = String(inputs.tag ?? buildTimeTag(new Date()));
+    const name = buildImageName(inputs.image_name, context.env);
     const additionalTags = (inputs.additional_tags ?? []).map(String);
+    const given = inputs.tag === undefined || inputs.tag === null ? [] : [String(inputs.tag)];
     tellUnused(inputs, context);
-    const platform = choosePlatform(inputs);
-    const buildArgs = inputs.buildargs ?? inputs.build_args;
-    const engine = await context.findEngine();
-    const built = await withDockerfile(inputs, context, (dockerfile) =>
-      buildImage(engine, {
-        contextDir: path.resolve(context.directory, inputs.path ?? "."),
-        dockerfile,
-        tags: [`${imageName}:${tag}`, ...additionalTags.map((further) => `${imageName}:${further}`)],
-        labels: { ...inputs.labels, "io.prefect.version": PREFECT_VERSION },
-        // Prefect asks the registry each time. The tag that `auto` starts from never changes: having it is enough.
-        pull: inputs.pull ?? inputs.dockerfile !== "auto",
-        noCache: inputs.nocache,
-        ...(buildArgs ? { buildArgs } : {}),
-        ...(inputs.target ? { target: inputs.target } : {}),
-        ...(platform === undefined ? {} : { platform }),
-        ...(inputs.network_mode ? { networkMode: inputs.network_mode } : {}),
-        ...(inputs.shmsize ? { shmSizeBytes: inputs.shmsize } : {}),
-        ...(inputs.extra_hosts
-          ? { extraHosts: Object.entries(inputs.extra_hosts).map(([host, address]) => `${host}:${address}`) }
-          : {}),
-        onLine: (line) => context.write(`${line}\n`),
-        signal: context.signal,
-      }),
-    );
+    const { image, tags } = await context.images.planBuild({
+      name,
+      tags: given,
+      spec: await buildSpec(inputs, context),
+      mayBeReused: !inputs.ignore_cache && !inputs.nocache,
+      willBePushed: context.pushesImages,
+    });
+    const [tag = ""] = tags;
+    context.images.addTags(image, name, additionalTags);
     return {
-      outputs: {
-        image_name: imageName,
-        tag,
-        image: `${imageName}:${tag}`,
-        image_id: built.imageId,
-        additional_tags: additionalTags,
-      },
+      outputs: { image_name: name, tag, image: `${name}:${tag}`, image_id: "", additional_tags: additionalTags },
+      image: { planned: image, name, tags: [tag, ...additionalTags] },
     };
   },
-  { cached: true },
+  "images",
 );
 
-function choosePlatform(inputs: Inputs): string | undefined {
+async function buildSpec(inputs: Inputs, context: StepContext): Promise<BuildSpec> {
   const platforms = inputs.platforms ?? [];
-  if (platforms.length > 1) {
-    throw new UserError(
-      "STEP_FAILED",
-      `platforms names ${platforms.join(" and ")}; one image of one platform can be built here.`,
-      { hint: "Write one build step for each platform." },
-    );
-  }
-  return inputs.platform ?? platforms[0];
+  const { cache_from: cacheFrom, cache_to: cacheTo, provenance, secrets, ssh } = inputs;
+  return {
+    contextDir: path.resolve(context.directory, inputs.path ?? "."),
+    dockerfile: await chooseDockerfile(inputs, context),
+    buildArgs: inputs.buildargs ?? inputs.build_args ?? {},
+    labels: inputs.labels ?? {},
+    target: inputs.target || undefined,
+    platforms: platforms.length === 0 && inputs.platform ? [inputs.platform] : platforms,
+    noCache: inputs.nocache,
+    // Prefect asks the registry each time. The tag that `auto` starts from never changes: having it is enough.
+    pull: inputs.pull ?? inputs.dockerfile !== "auto",
+    networkMode: inputs.network_mode || undefined,
+    extraHosts: Object.entries(inputs.extra_hosts ?? {}).map(([host, address]) => `${host}:${address}`),
+    shmSizeBytes: inputs.shmsize ?? undefined,
+    buildx: {
+      ...(cacheFrom ? { cacheFrom } : {}),
+      ...(cacheTo ? { cacheTo } : {}),
+      ...(provenance === undefined || provenance === null ? {} : { provenance: String(provenance) }),
+      ...(secrets ? { secrets } : {}),
+      ...(ssh ? { ssh } : {}),
+    },
+  };
 }
 
 function tellUnused(inputs: Inputs, context: StepContext): void {
@@ -107,15 +126,10 @@ function tellUnused(inputs: Inputs, context: StepContext): void {
   }
 }
 
-/** Hands the Dockerfile to `build`; one that was generated lies in a folder of its own and is gone afterwards. */
-async function withDockerfile<T>(
-  inputs: Inputs,
-  context: StepContext,
-  build: (dockerfile: string) => Promise<T>,
-): Promise<T> {
+/** docker-py reads a Dockerfile from the context's folder, or as given when the path is absolute. */
+async function chooseDockerfile(inputs: Inputs, context: StepContext): Promise<Dockerfile> {
   if (inputs.dockerfile !== "auto") {
-    // docker-py reads it from the context's folder, or as given when the path is absolute.
-    return build(inputs.dockerfile);
+    return inputs.dockerfile;
   }
   if (await isFile(path.join(context.directory, "Dockerfile"))) {
     throw new UserError("STEP_FAILED", "Dockerfile already exists, so none is generated.", {
@@ -127,14 +141,7 @@ async function withDockerfile<T>(
     await writeFile(path.resolve(context.directory, inputs.dockerfile_output_path), text);
     context.notice(`The generated Dockerfile is kept as ${inputs.dockerfile_output_path}.`);
   }
-  const folder = await mkdtemp(path.join(tmpdir(), "flowyard-dockerfile-"));
-  try {
-    const generated = path.join(folder, "Dockerfile");
-    await writeFile(generated, text);
-    return await build(generated);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  return { text };
 }
 
 async function generateDockerfile(directory: string): Promise<string> {
@@ -153,11 +160,6 @@ async function generateDockerfile(directory: string): Promise<string> {
     `WORKDIR ${home}/`,
   ];
   return `${lines.join("\n")}\n`;
-}
-
-/** `2026-11-23t12-30-01-123000-00-00`: the time in UTC with what a tag may hold. */
-function buildTimeTag(now: Date): string {
-  return `${now.toISOString().slice(0, 23).toLowerCase().replace(/[:.]/g, "-")}000-00-00`;
 }
 
 function isFile(file: string): Promise<boolean> {

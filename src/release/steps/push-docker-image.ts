@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { pushImage } from "../../docker/push.ts";
 import { findRegistry, type RegistryCredentials } from "../../docker/registry-credentials.ts";
 import { buildImageName } from "./image-name.ts";
 import { defineStep } from "./step.ts";
@@ -20,26 +19,24 @@ const Inputs = z.object({
 });
 type Inputs = z.infer<typeof Inputs>;
 
-/** Pushes the tag and the additional ones. Throws IMAGE_PUSH_REFUSED, IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE. */
+/**
+ * Has the tag and the additional ones pushed. The session throws REGISTRY_LOGIN_REFUSED, IMAGE_PUSH_REFUSED,
+ * IMAGE_PUSH_FAILED, IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE.
+ */
 export const pushDockerImage = defineStep(
   Inputs,
   async (inputs, context) => {
-    const imageName = buildImageName(inputs.image_name, context.env);
+    const name = buildImageName(inputs.image_name, context.env);
     const tag = String(inputs.tag ?? "latest");
     const additionalTags = (inputs.additional_tags ?? []).map(String);
-    const credentials = readCredentials(inputs, imageName);
-    const engine = await context.findEngine();
-    for (const each of [tag, ...additionalTags]) {
-      const image = `${imageName}:${each}`;
-      context.write(`Pushing ${image}\n`);
-      const { digest } = await pushImage(engine, { image, credentials, signal: context.signal });
-      context.write(`Pushed ${image} as ${digest}\n`);
-    }
+    const tags = [tag, ...additionalTags];
+    const planned = context.images.planPush({ name, tags, credentials: readCredentials(inputs, name) });
     return {
-      outputs: { image_name: imageName, tag, image: `${imageName}:${tag}`, additional_tags: additionalTags },
+      outputs: { image_name: name, tag, image: `${name}:${tag}`, additional_tags: additionalTags },
+      image: { planned, name, tags },
     };
   },
-  { cached: true },
+  "images",
 );
 
 function readCredentials({ credentials }: Inputs, image: string): RegistryCredentials | undefined {

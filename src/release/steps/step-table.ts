@@ -7,6 +7,8 @@ import { runShellScript } from "./run-shell-script.ts";
 import { setWorkingDirectory } from "./set-working-directory.ts";
 import type { Step } from "./step.ts";
 
+export const PUSH_IMAGE_STEP = "prefect_docker.deployments.steps.push_docker_image";
+
 /** By the path under which `prefect.yaml` names them. */
 export type StepTable = Readonly<Record<string, Step>>;
 
@@ -16,7 +18,7 @@ export const STEPS: StepTable = {
   "prefect.deployments.steps.pip_install_requirements": pipInstallRequirements,
   "prefect.deployments.steps.git_clone": gitClone,
   [BUILD_IMAGE_STEP]: buildDockerImage,
-  "prefect_docker.deployments.steps.push_docker_image": pushDockerImage,
+  [PUSH_IMAGE_STEP]: pushDockerImage,
 };
 
 /** Where the functions live or lived beside their documented path. */
