@@ -6,6 +6,7 @@ import { createFlowRunRoutes } from "./flow-runs.ts";
 import { createFlowRoutes } from "./flows.ts";
 import { type ConnectionOptions, createConnection } from "./http.ts";
 import { createLogRoutes } from "./logs.ts";
+import { createReleaseRoutes } from "./releases.ts";
 import { createServerRoutes } from "./server.ts";
 import { createSocketRoutes } from "./sockets.ts";
 import { createVariableRoutes } from "./variables.ts";
@@ -37,5 +38,7 @@ export function createPrefectClient(options: PrefectClientOptions) {
     variables: createVariableRoutes(connection),
     blockDocuments: createBlockDocumentRoutes(connection),
     sockets: createSocketRoutes(connection),
+    /** Flowyard's own; a stock Prefect server has none of it (`findCapabilities`). */
+    releases: createReleaseRoutes(connection),
   };
 }

@@ -6,16 +6,24 @@ import type { Call } from "./http.ts";
 class ServerRefusal extends Error {
   override readonly name = "ServerRefusal";
   readonly status: number;
+  /** Parsed JSON, as it came. */
+  readonly body: unknown;
 
-  constructor(status: number, detail: string) {
+  constructor(status: number, detail: string, body: unknown) {
     super(detail);
     this.status = status;
+    this.body = body;
   }
 }
 
 /** The HTTP status behind an error of the client, when a server answered at all. */
 export function refusalStatus(thrown: unknown): number | undefined {
   return thrown instanceof Error && thrown.cause instanceof ServerRefusal ? thrown.cause.status : undefined;
+}
+
+/** All that a server said with its refusal. */
+export function refusalBody(thrown: unknown): unknown {
+  return thrown instanceof Error && thrown.cause instanceof ServerRefusal ? thrown.cause.body : undefined;
 }
 
 /** The server's own sentence behind an error of the client. */
@@ -56,7 +64,7 @@ const MISSING_ROUTE_DETAIL = "Not Found";
 
 export function buildRefusal(apiUrl: string, call: Call, status: number, body: unknown): UserError | TransientError {
   const detail = readDetail(body);
-  const cause = new ServerRefusal(status, detail);
+  const cause = new ServerRefusal(status, detail, body);
   if (status === 401) {
     return new UserError("UNAUTHORIZED", `The control plane at ${apiUrl} refused the credentials (HTTP ${status}).`, {
       hint: "Set PREFECT_API_AUTH_STRING (user:password) or PREFECT_API_KEY, or store it with `flowyard config set`.",

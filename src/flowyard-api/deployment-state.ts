@@ -33,7 +33,7 @@ export interface DeploymentState {
   path: string | null;
   pull_steps: JsonObject[];
   concurrency_limit: number | null;
-  concurrency_options: JsonObject | null;
+  concurrency_options: { collision_strategy: "ENQUEUE" | "CANCEL_NEW"; grace_period_seconds: number | null } | null;
   global_concurrency_limit_id: string | null;
   labels: Labels;
   storage_document_id: string | null;
@@ -138,8 +138,11 @@ export function decideState(wanted: ReleaseDeployment, { live, base, keepsPauses
   // Pruning paused it, and now it is back; or the release before said so, and this one does not any more.
   const isPauseOurs = live?.missing?.paused === true || base?.deployment.paused === true;
   const limit = said.concurrency_limit ?? null;
+  const common = readCommon(said);
   return {
-    ...readCommon(said),
+    ...common,
+    // Servers add the flow's labels; those that nobody takes back stay.
+    labels: { ...omitKeys(before.labels, base?.deployment.labels ?? {}), ...common.labels },
     paused: said.paused ?? (keepsPauses && before.paused && !isPauseOurs),
     concurrency_limit: limit,
     global_concurrency_limit_id:
@@ -156,6 +159,10 @@ export function decideState(wanted: ReleaseDeployment, { live, base, keepsPauses
       keepsPauses,
     }),
   };
+}
+
+function omitKeys(labels: Labels, omitted: Labels): Labels {
+  return Object.fromEntries(Object.entries(labels).filter(([key]) => !(key in omitted)));
 }
 
 /** A limit that somebody attached on the server stays; one that the release before attached goes with its line. */

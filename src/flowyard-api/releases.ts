@@ -135,6 +135,9 @@ export type FieldChange = z.infer<typeof FieldChange>;
 
 const deploymentName = { deployment: z.string(), deployment_id: Uuid.nullish() };
 
+/** Why a release or rollback is not applied, as far as the plan can know. */
+const RefusalCode = z.enum(["RELEASE_OUTDATED", "RELEASE_CONFLICT"]);
+
 /** What applying the candidate would do to one deployment, named `flow/name`. */
 export const Change = z.discriminatedUnion("action", [
   z.object({ action: z.literal("create"), ...deploymentName, fields: z.array(FieldChange) }),
@@ -163,7 +166,7 @@ export const Plan = z.object({
   base_release_id: Uuid.nullable(),
   changes: z.array(Change),
   /** Why applying would be refused now, if it would. */
-  refusal: z.object({ code: z.string(), message: z.string() }).nullable(),
+  refusal: z.object({ code: RefusalCode, message: z.string() }).nullable(),
 });
 export type Plan = z.infer<typeof Plan>;
 
@@ -220,7 +223,7 @@ export type FilterReleases = z.infer<typeof FilterReleases>;
 
 /** Why a release or rollback was not applied; nothing was. The body of an HTTP 409. */
 export const ReleaseRefusal = z.object({
-  code: z.enum(["PLAN_CHANGED", "RELEASE_OUTDATED", "RELEASE_CONFLICT"]),
+  code: z.enum(["PLAN_CHANGED", ...RefusalCode.options]),
   detail: z.string(),
   plan: Plan,
 });

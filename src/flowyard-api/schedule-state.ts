@@ -108,3 +108,9 @@ export function spellSpec(spec: DeploymentSchedule["schedule"] | ReleaseSchedule
   }
   return { interval: spec.interval, ...(spec.anchor_date && { anchor_date: spec.anchor_date }), timezone };
 }
+
+/** Whether two say the same, whatever their ids and spelling. */
+export function isSameSchedule(a: ScheduleState, b: ScheduleState): boolean {
+  const spell = ({ id: _id, schedule, ...rest }: ScheduleState) => canonicalJson({ ...rest, ...spellSpec(schedule) });
+  return spell(a) === spell(b);
+}

@@ -19,7 +19,7 @@ export interface DeploymentDeps {
   schemas: SchemaCache;
 }
 
-interface Request {
+export interface Request {
   now: Date;
   createdBy: CreatedBy | null;
 }
@@ -38,34 +38,48 @@ export interface SavedDeployment {
 export function saveDeployment(
   deps: DeploymentDeps,
   body: CreateDeployment,
-  { now, createdBy }: Request,
+  request: Request,
 ): Promise<SavedDeployment> {
   return deps.store.transaction(async (tx) => {
     await checkDeploymentJobVariables(tx, deps.schemas, body);
-    const limitId = body.global_concurrency_limit_id
-      ? (await getLimit(tx, body.global_concurrency_limit_id)).id
-      : body.global_concurrency_limit_id;
-    const queueId = await chooseQueue(tx, body, now);
     const existingId = await tx.deployments.findIdByName(body.flow_id, body.name);
-    const id = existingId ?? randomUUID();
-    const changes = {
-      ...pickColumns(body),
-      labels: { ...(await tx.flows.find(body.flow_id))?.labels, "prefect.flow.id": body.flow_id, ...body.labels },
-      ...(limitId !== undefined && { concurrency_limit_id: limitId }),
-      ...(queueId !== undefined && { work_queue_id: queueId }),
-      updated_by: createdBy,
-    };
-    if (existingId === undefined) {
-      await insertDeployment(tx, { id, body, changes, now, createdBy });
-    } else {
-      await tx.deployments.update(id, changes);
-      await tx.flowRuns.removeScheduled(id, { autoOnly: true, futureOnly: true });
-      await tx.deployments.schedules.removeAll(id);
-    }
-    await writeSchedules(tx, id, body.schedules ?? [], now);
-    await saveConcurrencyLimit(tx, id, body, now);
+    const id = await putDeployment(tx, body, existingId, request);
+    await tx.deployments.schedules.removeAll(id);
+    await writeSchedules(tx, id, body.schedules ?? [], request.now);
     return { deployment: await getDeployment(tx, id), created: existingId === undefined };
   });
+}
+
+/**
+ * Writes all of a deployment but its schedules, unchecked, inside a transaction of the caller's: a new one, or keys of
+ * an existing one. Answers its id.
+ */
+export async function putDeployment(
+  tx: Tx,
+  body: CreateDeployment,
+  existingId: string | undefined,
+  { now, createdBy }: Request,
+): Promise<string> {
+  const limitId = body.global_concurrency_limit_id
+    ? (await getLimit(tx, body.global_concurrency_limit_id)).id
+    : body.global_concurrency_limit_id;
+  const queueId = await chooseQueue(tx, body, now);
+  const id = existingId ?? randomUUID();
+  const changes = {
+    ...pickColumns(body),
+    labels: { ...(await tx.flows.find(body.flow_id))?.labels, "prefect.flow.id": body.flow_id, ...body.labels },
+    ...(limitId !== undefined && { concurrency_limit_id: limitId }),
+    ...(queueId !== undefined && { work_queue_id: queueId }),
+    updated_by: createdBy,
+  };
+  if (existingId === undefined) {
+    await insertDeployment(tx, { id, body, changes, now, createdBy });
+  } else {
+    await tx.deployments.update(id, changes);
+    await tx.flowRuns.removeScheduled(id, { autoOnly: true, futureOnly: true });
+  }
+  await saveConcurrencyLimit(tx, id, body, now);
+  return id;
 }
 
 /** Throws UserError NOT_FOUND. */
@@ -130,7 +144,12 @@ function pickColumns(body: UpdateDeployment): DeploymentChanges {
   };
 }
 
-async function checkDeploymentJobVariables(tx: Tx, schemas: SchemaCache, body: CreateDeployment): Promise<void> {
+/** Throws UserError NOT_FOUND (the work pool), INVALID_JOB_VARIABLES. */
+export async function checkDeploymentJobVariables(
+  tx: Pick<Store, "workPools">,
+  schemas: SchemaCache,
+  body: CreateDeployment,
+): Promise<void> {
   if (!body.work_pool_name) {
     return;
   }
@@ -271,25 +290,31 @@ export function findParameterProblem(schema: JsonObject, parameters: JsonObject)
 
 /** Removes the deployment with its schedules, its limit and its waiting runs. Throws UserError NOT_FOUND. */
 export function deleteDeployment(store: Pick<Store, "transaction">, id: string): Promise<void> {
-  return store.transaction(async (tx) => {
-    const limit = await tx.concurrencyLimits.findByName(deploymentLimitName(id));
-    if (!(await tx.deployments.remove(id))) {
-      throw new UserError("NOT_FOUND", "Deployment not found");
-    }
-    if (limit !== undefined) {
-      await tx.concurrencyLimits.remove(limit.id);
-    }
-    await tx.flowRuns.removeScheduled(id, { autoOnly: false, futureOnly: false });
-  });
+  return store.transaction((tx) => removeDeployment(tx, id));
+}
+
+/** The same inside a transaction of the caller's. */
+export async function removeDeployment(tx: Tx, id: string): Promise<void> {
+  const limit = await tx.concurrencyLimits.findByName(deploymentLimitName(id));
+  if (!(await tx.deployments.remove(id))) {
+    throw new UserError("NOT_FOUND", "Deployment not found");
+  }
+  if (limit !== undefined) {
+    await tx.concurrencyLimits.remove(limit.id);
+  }
+  await tx.flowRuns.removeScheduled(id, { autoOnly: false, futureOnly: false });
 }
 
 /** Pausing also removes the runs that its schedules made. Throws UserError NOT_FOUND. */
 export function setDeploymentPaused(store: Pick<Store, "transaction">, id: string, paused: boolean): Promise<void> {
-  return store.transaction(async (tx) => {
-    await getDeployment(tx, id);
-    await tx.deployments.update(id, { paused });
-    if (paused) {
-      await tx.flowRuns.removeScheduled(id, { autoOnly: true, futureOnly: false });
-    }
-  });
+  return store.transaction((tx) => writePaused(tx, id, paused));
+}
+
+/** The same inside a transaction of the caller's. */
+export async function writePaused(tx: Tx, id: string, paused: boolean): Promise<void> {
+  await getDeployment(tx, id);
+  await tx.deployments.update(id, { paused });
+  if (paused) {
+    await tx.flowRuns.removeScheduled(id, { autoOnly: true, futureOnly: false });
+  }
 }

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { CreateFlow, Flow } from "../prefect-api/flows.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
-import type { Store } from "../storage/store.ts";
+import type { Store, Tx } from "../storage/store.ts";
 
 /** Makes the flow, or answers the one of that name. */
 export function createFlow(
@@ -10,23 +10,26 @@ export function createFlow(
   body: CreateFlow,
   now: Date,
 ): Promise<{ flow: Flow; created: boolean }> {
-  return store.transaction(async (tx) => {
-    const existing = await tx.flows.findByName(body.name);
-    if (existing !== undefined) {
-      return { flow: existing, created: false };
-    }
-    const timestamp = timestampFromDate(now);
-    const flow = {
-      id: randomUUID(),
-      created: timestamp,
-      updated: timestamp,
-      name: body.name,
-      tags: body.tags,
-      labels: body.labels ?? {},
-    };
-    await tx.flows.insert(flow);
-    return { flow, created: true };
-  });
+  return store.transaction((tx) => ensureFlow(tx, body, now));
+}
+
+/** The same inside a transaction of the caller's. */
+export async function ensureFlow(tx: Tx, body: CreateFlow, now: Date): Promise<{ flow: Flow; created: boolean }> {
+  const existing = await tx.flows.findByName(body.name);
+  if (existing !== undefined) {
+    return { flow: existing, created: false };
+  }
+  const timestamp = timestampFromDate(now);
+  const flow = {
+    id: randomUUID(),
+    created: timestamp,
+    updated: timestamp,
+    name: body.name,
+    tags: body.tags,
+    labels: body.labels ?? {},
+  };
+  await tx.flows.insert(flow);
+  return { flow, created: true };
 }
 
 /** Throws UserError NOT_FOUND. */

@@ -17,6 +17,8 @@ import { registerFlowRunInputs } from "./routes/flow-run-inputs.ts";
 import { registerFlowRunStates } from "./routes/flow-run-states.ts";
 import { registerFlowRuns } from "./routes/flow-runs.ts";
 import { registerFlows } from "./routes/flows.ts";
+import { registerCapabilities } from "./routes/flowyard/capabilities.ts";
+import { registerReleases } from "./routes/flowyard/releases.ts";
 import { registerLogs } from "./routes/logs.ts";
 import { registerPoolQueues } from "./routes/pool-queues.ts";
 import { registerTaskRuns } from "./routes/task-runs.ts";
@@ -52,5 +54,7 @@ export function registerRoutes(api: App, appDeps: AppDeps): void {
   registerFlowRunInputs(api, deps);
   registerWorkQueues(api, deps);
   registerConcurrencyStatus(api, deps);
+  registerCapabilities(api);
+  registerReleases(api, deps);
   registerSockets(api, deps);
 }

@@ -29,6 +29,8 @@ export interface Database {
   block_schemas: BlockSchemaTable;
   block_documents: BlockDocumentTable;
   configuration: { key: string; value: string };
+  releases: ReleaseTable;
+  deployment_owners: DeploymentOwnerTable;
 }
 
 type Bit = number;
@@ -281,4 +283,37 @@ interface BlockDocumentTable extends Row {
   block_type_id: string;
   is_anonymous: Bit;
   block_document_references: Json;
+}
+
+interface ScopeColumns {
+  repository: string;
+  project_path: string;
+  environment: string;
+}
+
+interface ReleaseTable extends ScopeColumns {
+  id: string;
+  created: Time;
+  /** Counts from 1 in the scope. */
+  number: number;
+  /** 1 for at most one of the scope. */
+  live: Bit;
+  commit_sha: string | null;
+  /** Of the newest commit that this release was found to have the state of. */
+  newest_commit_at: Time | null;
+  source: Json;
+  plan_hash: string;
+  images: Json;
+  deployment_names: Json;
+  changes: Json;
+  candidate: Json;
+  rollback_of: string | null;
+}
+
+interface DeploymentOwnerTable extends ScopeColumns {
+  deployment_id: string;
+  /** 1 while the scope's releases lack it. */
+  is_missing: Bit;
+  missing_since_commit: string | null;
+  paused_by_pruning: Bit;
 }

@@ -13,6 +13,7 @@ import { FlowRunStore } from "./flow-runs.ts";
 import { FlowStore } from "./flows.ts";
 import { LeaseStore } from "./leases.ts";
 import { LogStore } from "./logs.ts";
+import { ReleaseStore } from "./releases.ts";
 import { TaskRunStore } from "./task-runs.ts";
 import { TransitionStore } from "./transitions.ts";
 import { VariableStore } from "./variables.ts";
@@ -41,6 +42,7 @@ export function buildNouns(db: Kysely<Database>, clock: Clock) {
     automations: new AutomationStore(db),
     variables: new VariableStore(db, clock),
     blocks: new BlockStore(db),
+    releases: new ReleaseStore(db),
   };
 }
 

@@ -1,13 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { listRelatedResources } from "../../orchestration/automation-resources.ts";
+import { putAutomation } from "../../orchestration/automations.ts";
 import type { Automation } from "../../prefect-api/automations.ts";
 import { CreateAutomation } from "../../prefect-api/automations.ts";
 import { AutomationFilter, FilterAutomations } from "../../prefect-api/filters.ts";
 import { MAX_PAGE_SIZE, Uuid } from "../../prefect-api/primitives.ts";
 import { timestampFromDate } from "../../prefect-api/timestamp.ts";
 import { UserError } from "../../shared/errors.ts";
-import type { Tx } from "../../storage/store.ts";
 import type { App, AppDeps } from "../app-deps.ts";
 
 import { checkLimit } from "../paging.ts";
@@ -26,14 +25,6 @@ function required<T>(found: T | undefined | false): T {
   return found;
 }
 
-async function put(tx: Tx, automation: Automation, owner: string | null): Promise<void> {
-  const related = listRelatedResources(automation);
-  await tx.automations.put(automation, {
-    owner_resource: owner,
-    relatedResourceIds: owner === null ? related : [...related, owner],
-  });
-}
-
 /** Stored and answered as they were sent; their triggers are not evaluated. */
 export function registerAutomations(api: App, { store, clock }: AppDeps): void {
   const config = { modelErrors: true };
@@ -42,7 +33,7 @@ export function registerAutomations(api: App, { store, clock }: AppDeps): void {
     const now = timestampFromDate(clock.now());
     const { owner_resource: owner, ...sent } = request.body;
     const automation: Automation = { ...sent, id: randomUUID(), created: now, updated: now };
-    await store.transaction((tx) => put(tx, automation, owner ?? null));
+    await store.transaction((tx) => putAutomation(tx, automation, owner ?? null));
     return reply.code(201).send(automation);
   });
 
@@ -57,7 +48,7 @@ export function registerAutomations(api: App, { store, clock }: AppDeps): void {
       await store.transaction(async (tx) => {
         const stored = required(await tx.automations.find(params.id));
         const owner = await tx.automations.findOwner(params.id);
-        await put(
+        await putAutomation(
           tx,
           { ...stored, ...body, enabled: body.enabled ?? stored.enabled, updated: timestampFromDate(clock.now()) },
           owner,

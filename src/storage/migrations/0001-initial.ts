@@ -142,6 +142,20 @@ const TABLES = [
     unique (block_type_id, name))`,
 
   "create table configuration (key text primary key, value text not null)",
+
+  // candidate is the complete desired state, secrets of job variables included; changes have them hidden.
+  `create table releases (
+    id text primary key, created text not null,
+    repository text not null, project_path text not null, environment text not null, number integer not null,
+    live integer not null, commit_sha text, newest_commit_at text, source text not null, plan_hash text not null,
+    images text not null, deployment_names text not null, changes text not null, candidate text not null,
+    rollback_of text,
+    unique (repository, project_path, environment, number))`,
+
+  `create table deployment_owners (
+    deployment_id text primary key references deployments (id) on delete cascade,
+    repository text not null, project_path text not null, environment text not null,
+    is_missing integer not null, missing_since_commit text, paused_by_pruning integer not null)`,
 ];
 
 const INDEXES = [
@@ -172,6 +186,9 @@ const INDEXES = [
   "create index artifacts_by_flow_run on artifacts (flow_run_id) where flow_run_id is not null",
   "create index block_schemas_by_type on block_schemas (block_type_id)",
   "create index block_documents_by_schema on block_documents (block_schema_id)",
+  "create unique index releases_live on releases (repository, project_path, environment) where live = 1",
+  "create index releases_by_created on releases (created, id)",
+  "create index deployment_owners_by_scope on deployment_owners (repository, project_path, environment)",
 ];
 
 export async function up(db: Kysely<unknown>): Promise<void> {
