@@ -41,8 +41,11 @@ function diffWhole(path: string[], before: unknown, after: unknown): Difference[
   return isSameJson(before, after) ? [] : [{ path, before, after }];
 }
 
-/** Null where a side lacks the key: JSON has nothing else to say it with. */
-function diffNested(path: string[], before: unknown, after: unknown): Difference[] {
+/** Null where a side lacks the key: JSON has nothing else to say it with. A new map is told key by key, a schema whole. */
+function diffNested(path: string[], previous: unknown, next: unknown): Difference[] {
+  const isSchema = path[0] === "parameter_openapi_schema";
+  const before = previous === undefined && isFilled(next) && !isSchema ? {} : previous;
+  const after = next === undefined && isFilled(previous) && !isSchema ? {} : next;
   if (!isMapping(before) || !isMapping(after)) {
     return diffWhole(path, before ?? null, after ?? null);
   }
@@ -53,6 +56,10 @@ function diffNested(path: string[], before: unknown, after: unknown): Difference
       ? [{ path: [...path, key], before: null, after: null }]
       : diffNested([...path, key], before[key], after[key]);
   });
+}
+
+function isFilled(value: unknown): boolean {
+  return isMapping(value) && Object.keys(value).length > 0;
 }
 
 /** In an order of their own: servers list them by their last change. */

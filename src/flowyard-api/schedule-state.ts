@@ -111,6 +111,7 @@ export function spellSpec(spec: DeploymentSchedule["schedule"] | ReleaseSchedule
 
 /** Whether two say the same, whatever their ids and spelling. */
 export function isSameSchedule(a: ScheduleState, b: ScheduleState): boolean {
-  const spell = ({ id: _id, schedule, ...rest }: ScheduleState) => canonicalJson({ ...rest, ...spellSpec(schedule) });
+  const spell = ({ schedule, active, max_scheduled_runs, parameters, slug }: ScheduleState) =>
+    canonicalJson([spellSpec(schedule), active, max_scheduled_runs, parameters, slug]);
   return spell(a) === spell(b);
 }

@@ -126,7 +126,7 @@ async function confirmLive(tx: Tx, live: LiveRelease, candidate: ReleaseCandidat
     await tx.releases.noteCommit(live.release.id, committedAt);
   }
   if (!isSameJson(live.candidate.deployments, candidate.deployments)) {
-    await tx.releases.replaceCandidate(live.release.id, candidate);
+    await tx.releases.replaceCandidate(live.release.id, candidate, listNames(candidate));
   }
 }
 

@@ -164,10 +164,10 @@ export class ReleaseStore {
   }
 
   /** The same state in other words. */
-  async replaceCandidate(id: string, candidate: ReleaseCandidate): Promise<void> {
+  async replaceCandidate(id: string, candidate: ReleaseCandidate, names: readonly string[]): Promise<void> {
     await this.#db
       .updateTable("releases")
-      .set({ candidate: toJson(candidate) })
+      .set({ candidate: toJson(candidate), deployment_names: toJson(names) })
       .where("id", "=", id)
       .execute();
   }
