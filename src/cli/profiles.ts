@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { suggestNearest } from "../project/did-you-mean.ts";
@@ -40,13 +40,26 @@ export function loadProfiles(home: string): ProfileFile {
   }
 }
 
-/** Written whole and renamed, readable by its owner only: it may hold credentials. */
+/**
+ * Written whole and renamed, readable by its owner only: it may hold credentials. Throws UserError CONFIG_INVALID where
+ * it cannot be written; what was there is kept then.
+ */
 export function saveProfiles(home: string, file: ProfileFile): void {
-  mkdirSync(home, { recursive: true, mode: 0o700 });
   const path = buildProfilePath(home);
   const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
-  renameSync(draft, path);
+  try {
+    mkdirSync(home, { recursive: true, mode: 0o700 });
+    writeFileSync(draft, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
+    renameSync(draft, path);
+  } catch (cause) {
+    if (existsSync(draft)) {
+      rmSync(draft);
+    }
+    throw new UserError("CONFIG_INVALID", `${path} cannot be written: ${errorMessage(cause)}.`, {
+      hint: "Make room or let this user write there, or set FLOWYARD_HOME to another folder.",
+      cause,
+    });
+  }
 }
 
 export function buildUnknownProfile(file: ProfileFile, name: string): UserError {

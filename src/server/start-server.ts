@@ -20,7 +20,8 @@ export interface RunningServer {
 }
 
 /**
- * Opens the database and listens. Throws UserError DATABASE_IN_USE, DATABASE_UNUSABLE, ADDRESS_IN_USE;
+ * Opens the database and listens. Throws UserError DATABASE_IN_USE, DATABASE_UNUSABLE, ADDRESS_IN_USE,
+ * ADDRESS_UNUSABLE;
  * nothing is left open then.
  */
 export async function startServer(settings: ServerSettings): Promise<RunningServer> {
@@ -54,13 +55,31 @@ async function listen(app: App, { host, port }: ServerSettings): Promise<string>
   try {
     return await app.listen({ host, port, listenTextResolver: () => "listening" });
   } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "EADDRINUSE" || error.code === "EACCES")) {
-      throw new UserError("ADDRESS_IN_USE", `The plane cannot listen on ${host}:${port}: ${error.message}`, {
+    throw error instanceof Error && "syscall" in error && "code" in error
+      ? buildListenError(`${host}:${port}`, String(error.code), error)
+      : error;
+  }
+}
+
+/** What the operating system says to an address, by its code. */
+function buildListenError(address: string, code: string, cause: Error): UserError {
+  const message = `The plane cannot listen on ${address}: ${cause.message}`;
+  switch (code) {
+    case "EADDRINUSE":
+      return new UserError("ADDRESS_IN_USE", message, {
         hint: "Another plane may be running there. Choose another port with --port.",
-        cause: error,
+        cause,
       });
-    }
-    throw error;
+    case "EACCES":
+      return new UserError("ADDRESS_UNUSABLE", message, {
+        hint: "Ports below 1024 are for the administrator. Choose another with --port.",
+        cause,
+      });
+    default:
+      return new UserError("ADDRESS_UNUSABLE", message, {
+        hint: "--host must be an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them.",
+        cause,
+      });
   }
 }
 

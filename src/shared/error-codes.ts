@@ -22,6 +22,8 @@ export const ERROR_CODES = {
   INVALID_JOB_TEMPLATE: { status: 422, fault: "user" },
   INVALID_SCHEDULE: { status: 422, fault: "user" },
   UNAUTHORIZED: { status: 401, fault: "user" },
+  FOREIGN_ORIGIN: { status: 403, fault: "user" },
+  FOREIGN_HOST: { status: 403, fault: "user" },
   UNSUPPORTED_API_VERSION: { status: 400, fault: "user" },
   BODY_TOO_LARGE: { status: 413, fault: "user" },
   SERVICE_UNAVAILABLE: { status: 503, fault: "world" },
@@ -31,6 +33,7 @@ export const ERROR_CODES = {
   DATABASE_IN_USE: { status: 409, fault: "user" },
   DATABASE_UNUSABLE: { status: 503, fault: "user" },
   ADDRESS_IN_USE: { status: 409, fault: "user" },
+  ADDRESS_UNUSABLE: { status: 409, fault: "user" },
   // Talking to a plane.
   PLANE_UNREACHABLE: { status: 503, fault: "world" },
   PLANE_REFUSED: { status: 400, fault: "user" },
@@ -61,6 +64,8 @@ export const ERROR_CODES = {
   PLAN_CHANGED: { status: 409, fault: "user" },
   RELEASE_OUTDATED: { status: 409, fault: "user" },
   RELEASE_CONFLICT: { status: 409, fault: "user" },
+  RELEASE_INCOMPLETE: { status: 502, fault: "world" },
+  RELEASES_UNSUPPORTED: { status: 404, fault: "user" },
   INVALID_RELEASE: { status: 422, fault: "user" },
   // The worker.
   JOB_INVALID: { status: 422, fault: "user" },

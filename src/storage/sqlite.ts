@@ -77,6 +77,9 @@ export function lockDatabase(file: string): DatabaseSync {
     return lock;
   } catch (error) {
     lock.close();
+    if (!isBusy(error)) {
+      throw error;
+    }
     throw new UserError("DATABASE_IN_USE", `another control plane is using the database ${file}`, {
       hint: "Stop it first, or give this one its own file with --database. One SQLite file belongs to one plane.",
       cause: error,
@@ -89,27 +92,40 @@ const SQLITE_CONSTRAINT_PRIMARYKEY = 1555;
 const SQLITE_CONSTRAINT_UNIQUE = 2067;
 const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
+const SQLITE_FULL = 13;
 /** Prefect's words; operations that know what was taken say it better. */
 const CONFLICT = "Data integrity conflict. This usually means a unique or foreign key constraint was violated.";
 
 /**
  * What the database reports, by its number: a taken key is UserError ALREADY_EXISTS, any other broken constraint (a
- * flow that does not exist) DATA_CONFLICT, a database that is busy TransientError SERVICE_UNAVAILABLE.
+ * flow that does not exist) DATA_CONFLICT, a database that is busy or has no room TransientError SERVICE_UNAVAILABLE:
+ * clients wait and try again, and space can be made.
  */
-function toStorageError(error: unknown): unknown {
-  if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") {
+export function toStorageError(error: unknown): unknown {
+  const code = findSqliteCode(error);
+  if (code === undefined) {
     return error;
   }
-  if (error.errcode === SQLITE_CONSTRAINT_UNIQUE || error.errcode === SQLITE_CONSTRAINT_PRIMARYKEY) {
+  if (code === SQLITE_CONSTRAINT_UNIQUE || code === SQLITE_CONSTRAINT_PRIMARYKEY) {
     return new UserError("ALREADY_EXISTS", CONFLICT, { cause: error });
   }
-  switch (error.errcode & 0xff) {
+  switch (code & 0xff) {
     case SQLITE_CONSTRAINT:
       return new UserError("DATA_CONFLICT", CONFLICT, { cause: error });
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return new TransientError("SERVICE_UNAVAILABLE", "Service Unavailable", { cause: error });
+    case SQLITE_FULL:
+      return new TransientError("SERVICE_UNAVAILABLE", "The disk that the database is on is full.", { cause: error });
     default:
       return error;
   }
+}
+
+function findSqliteCode(error: unknown): number | undefined {
+  return error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode : undefined;
+}
+
+function isBusy(error: unknown): boolean {
+  return ((findSqliteCode(error) ?? 0) & 0xff) === SQLITE_BUSY;
 }

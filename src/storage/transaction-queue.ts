@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { toStorageError } from "./sqlite.ts";
 
 /** Bounds how long the first of a batch waits for the last. */
 const MAX_BATCH = 64;
@@ -67,8 +68,9 @@ export class TransactionQueue<Tx> {
       this.#statements.commit.run();
     } catch (error) {
       // A promise that was already rejected ignores the second rejection.
+      const failure = toStorageError(error);
       for (const waiting of batch) {
-        waiting.fail(error);
+        waiting.fail(failure);
       }
       if (this.#connection.isTransaction) {
         this.#statements.rollback.run();
@@ -88,7 +90,7 @@ export class TransactionQueue<Tx> {
       const succeed = await waiting.attempt(this.#tx);
       return [succeed, ...this.#afterCommit];
     } catch (error) {
-      waiting.fail(error);
+      waiting.fail(toStorageError(error));
       this.#statements.rollbackToSavepoint.run();
       return [];
     } finally {

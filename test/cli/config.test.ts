@@ -36,6 +36,16 @@ describe("settings", () => {
     assert.equal(statSync(join(home, "profiles.json")).mode & 0o777, 0o600);
   });
 
+  test("a folder that cannot be written is named, and no draft is left", () => {
+    const file = join(home, "file");
+    writeFileSync(file, "");
+
+    assert.throws(() => saveSetting({ ...load(), home: join(file, "below") }, "PREFECT_API_KEY", "x"), {
+      code: "CONFIG_INVALID",
+      message: /profiles\.json cannot be written/,
+    });
+  });
+
   test("a secret can come from a file, and the variable itself wins", () => {
     const file = join(home, "secret");
     writeFileSync(file, "admin:pass\n");

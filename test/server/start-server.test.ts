@@ -69,6 +69,14 @@ test("a port that is taken is refused in a sentence, and the file is free again"
   await (await startServer(buildSettings("two.db"))).stop();
 });
 
+test("an address that is none of this machine's is refused in a sentence", async () => {
+  // 192.0.2.0/24 is kept for documentation: nobody has it.
+  await assert.rejects(startServer(buildSettings("far.db", { host: "192.0.2.1" })), (error) =>
+    hasCode(error, "ADDRESS_UNUSABLE"),
+  );
+  await (await startServer(buildSettings("far.db"))).stop();
+});
+
 test("a plane that is killed keeps all that it had answered, and its file is free at once", async () => {
   await using plane = await startPlane();
   const acknowledged: boolean[] = [];

@@ -82,9 +82,13 @@ function addListCommand(group: Command, context: CliContext): void {
 function parseStateType(text: string): StateType {
   const parsed = StateType.safeParse(text.toUpperCase());
   if (!parsed.success) {
-    throw new UserError("USAGE", `--state-type is "${text}".${suggestNearest(text, STATE_TYPES)}`, {
-      hint: `State types: ${STATE_TYPES.join(", ")}.`,
-    });
+    throw new UserError(
+      "USAGE",
+      `--state-type is "${text}", which is no type of state.${suggestNearest(text, STATE_TYPES)}`,
+      {
+        hint: `State types: ${STATE_TYPES.join(", ")}.`,
+      },
+    );
   }
   return parsed.data;
 }
