@@ -4,7 +4,9 @@ import { ObjectName, Uuid } from "./primitives.ts";
 const LEASE_SECONDS = { min: 60, max: 86_400, default: 300 };
 const LeaseSeconds = z.number().min(LEASE_SECONDS.min).max(LEASE_SECONDS.max).default(LEASE_SECONDS.default);
 const Slots = z.number().int().positive();
-const Names = z.array(z.string()).min(1);
+/** A task has a limit for each of its tags. */
+const MAX_NAMES = 500;
+const Names = z.array(z.string()).min(1).max(MAX_NAMES);
 const Mode = z.enum(["concurrency", "rate_limit"]).default("concurrency");
 
 const LeaseHolder = z.object({ type: z.enum(["flow_run", "task_run", "deployment"]), id: Uuid });

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { CreatedBy, JsonObject, Labels, ObjectName, Tags, Uuid } from "./primitives.ts";
-import { CreateDeploymentSchedule, DeploymentSchedule } from "./schedules.ts";
+import { CreateDeploymentSchedule, DeploymentSchedule, MAX_SCHEDULES } from "./schedules.ts";
 import { StateCreate } from "./states.ts";
 import { Timestamp } from "./timestamp.ts";
 
@@ -66,7 +66,7 @@ const VersionInfo = z.looseObject({ type: z.string(), version: z.string() });
 
 const deploymentKeys = {
   paused: z.boolean().optional(),
-  schedules: z.array(CreateDeploymentSchedule).optional(),
+  schedules: z.array(CreateDeploymentSchedule).max(MAX_SCHEDULES).optional(),
   concurrency_limit: z.number().int().positive().nullish(),
   concurrency_options: ConcurrencyOptions.nullish(),
   global_concurrency_limit_id: Uuid.nullish(),

@@ -32,14 +32,23 @@ export interface ReceivedEvent extends Event {
   received: Timestamp;
 }
 
-const TextList = z.array(z.string()).nullish();
-const LabelSelector = z.record(z.string(), z.union([z.string(), z.array(z.string())])).nullish();
+/** Each event that is read, and each that happens, is compared with all of a filter. */
+const MAX_COMPARED = 100;
+const MAX_RESOURCE_FILTERS = 50;
+const TextList = z.array(z.string()).max(MAX_COMPARED).nullish();
+const LabelSelector = z
+  .record(z.string(), z.union([z.string(), z.array(z.string()).max(MAX_COMPARED)]))
+  .refine((labels) => Object.keys(labels).length <= MAX_COMPARED, { error: `more than ${MAX_COMPARED} labels` })
+  .nullish();
 
 const AnyResourceFilter = z.object({ id: TextList, id_prefix: TextList, labels: LabelSelector });
 const RelatedFilter = z.object({
   id: TextList,
   role: TextList,
-  resources_in_roles: z.array(z.tuple([z.string(), z.string()])).nullish(),
+  resources_in_roles: z
+    .array(z.tuple([z.string(), z.string()]))
+    .max(MAX_COMPARED)
+    .nullish(),
   labels: LabelSelector,
 });
 
@@ -50,9 +59,9 @@ export const EventFilter = z.object({
   resource: z
     .object({ id: TextList, id_prefix: TextList, labels: LabelSelector, distinct: z.boolean().nullish() })
     .nullish(),
-  related: z.union([RelatedFilter, z.array(RelatedFilter)]).nullish(),
-  any_resource: z.union([AnyResourceFilter, z.array(AnyResourceFilter)]).nullish(),
-  id: z.object({ id: z.array(Uuid).nullish() }).nullish(),
+  related: z.union([RelatedFilter, z.array(RelatedFilter).max(MAX_RESOURCE_FILTERS)]).nullish(),
+  any_resource: z.union([AnyResourceFilter, z.array(AnyResourceFilter).max(MAX_RESOURCE_FILTERS)]).nullish(),
+  id: z.object({ id: z.array(Uuid).max(MAX_COMPARED).nullish() }).nullish(),
   text: z.object({ query: z.string() }).nullish(),
   order: z.enum(["ASC", "DESC"]).default("DESC"),
 });

@@ -7,6 +7,10 @@ import { Timestamp } from "./timestamp.ts";
 
 const operator = z.enum(["and_", "or_"]).default("and_");
 
+/** Each of these values is compared with each row; lists of ids are looked up instead, and as long as a body may be. */
+const MAX_COMPARED = 100;
+const ComparedTexts = z.array(z.string()).max(MAX_COMPARED).nullish();
+
 const AnyId = z.strictObject({ any_: z.array(Uuid).nullish() }).nullish();
 const AnyOrNotAnyId = z.strictObject({ any_: z.array(Uuid).nullish(), not_any_: z.array(Uuid).nullish() }).nullish();
 const AnyOrNullId = z
@@ -20,8 +24,8 @@ const AnyOrNullText = z
 const TagFilter = z
   .strictObject({
     operator,
-    all_: z.array(z.string()).nullish(),
-    any_: z.array(z.string()).nullish(),
+    all_: ComparedTexts,
+    any_: ComparedTexts,
     is_null_: z.boolean().nullish(),
   })
   .nullish();
@@ -84,8 +88,8 @@ export const FlowRunFilter = z
       .nullish(),
     created_by: z
       .strictObject({
-        id_: z.array(Uuid).nullish(),
-        type_: z.array(z.string()).nullish(),
+        id_: z.array(Uuid).max(MAX_COMPARED).nullish(),
+        type_: ComparedTexts,
         is_null_: z.boolean().nullish(),
       })
       .nullish(),
@@ -116,7 +120,7 @@ export const WorkQueueFilter = z
   .strictObject({
     operator,
     id: AnyId,
-    name: z.strictObject({ any_: z.array(z.string()).nullish(), startswith_: z.array(z.string()).nullish() }).nullish(),
+    name: z.strictObject({ any_: z.array(z.string()).nullish(), startswith_: ComparedTexts }).nullish(),
   })
   .nullish();
 export type WorkQueueFilter = z.infer<typeof WorkQueueFilter>;

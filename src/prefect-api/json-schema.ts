@@ -1,18 +1,29 @@
 import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
 import { errorMessage } from "../shared/errors.ts";
 import type { JsonObject } from "./primitives.ts";
+import { runWithin } from "./time-limit.ts";
 
 /** Compiled schemas take some 20 kB each; a plane has about as many as it has deployments that are run. */
 const MAX_COMPILED = 500;
 
-const ajv = new Ajv2020({
-  strict: false,
-  validateSchema: false,
-  validateFormats: false,
-  addUsedSchema: false,
-  verbose: true,
-  logger: false,
-});
+/** What one validation, and one compilation, may take when somebody's schema could make it endless. */
+const MAX_MILLISECONDS = 250;
+const MAX_HARMLESS_CHARACTERS = 20_000;
+/** Patterns can backtrack for ever, unique items are compared in pairs, references can double at each level. */
+const COSTLY = /"(?:pattern|patternProperties|uniqueItems|\$ref|\$dynamicRef)"/;
+
+function buildAjv(): Ajv2020 {
+  return new Ajv2020({
+    strict: false,
+    validateSchema: false,
+    validateFormats: false,
+    addUsedSchema: false,
+    verbose: true,
+    logger: false,
+  });
+}
+
+let ajv = buildAjv();
 
 /** Answers why a value does not fit, in Prefect's words, or undefined when it does. */
 export type Validate = (value: unknown) => string | undefined;
@@ -27,17 +38,31 @@ export interface SchemaRules {
 /** Throws when the schema itself makes no sense: the message says why. */
 export function compileSchema(schema: JsonObject, rules: SchemaRules): Validate {
   const prepared = prepareSchema(schema, rules);
-  const validate = ajv.compile(prepared);
+  const text = JSON.stringify(prepared);
+  const isCostly = COSTLY.test(text) || text.length > MAX_HARMLESS_CHARACTERS;
+  const compile = () => ajv.compile(prepared);
+  const validate = isCostly ? compileInTime(compile) : compile();
   // The instance keeps every schema it has seen; the function does not need it to.
   ajv.removeSchema(prepared);
   return (value) => {
     try {
-      return validate(value) ? undefined : describe(validate.errors?.at(-1));
+      const fits = isCostly ? runWithin(MAX_MILLISECONDS, () => validate(value)) : validate(value);
+      return fits ? undefined : describe(validate.errors?.at(-1));
     } catch (error) {
-      // A schema that refers to itself without end.
+      // A schema that refers to itself without end, or takes too long.
       return `Validation failed. Failure reason: ${errorMessage(error)}`;
     }
   };
+}
+
+function compileInTime<T>(compile: () => T): T {
+  try {
+    return runWithin(MAX_MILLISECONDS, compile);
+  } catch (error) {
+    // Cut off in the middle, the instance may be left in any state.
+    ajv = buildAjv();
+    throw error;
+  }
 }
 
 /** Compiled schemas by a key that changes whenever the schema does; the least recently used goes first. */

@@ -21,8 +21,10 @@ const Timezone = z
  * Cron text as croniter reads it: five fields, a sixth for seconds, a seventh for years, or an @alias. The scheduler
  * parses it in full.
  */
+const MAX_CRON_CHARACTERS = 1000;
 const CronText = z
   .string()
+  .max(MAX_CRON_CHARACTERS)
   .refine((text) => /^@\w+$/.test(text.trim()) || [5, 6, 7].includes(text.trim().split(/\s+/).length), {
     error: (issue) => `Invalid cron string: "${String(issue.input)}"`,
   });
@@ -62,6 +64,8 @@ export const ScheduleSpec = z.union([CronSchedule, IntervalSchedule, RRuleSchedu
 export type ScheduleSpec = z.infer<typeof ScheduleSpec>;
 
 export const MAX_SCHEDULED_RUNS = 100;
+/** Of one deployment in one request. */
+export const MAX_SCHEDULES = 500;
 
 export const CreateDeploymentSchedule = z.strictObject({
   schedule: ScheduleSpec,

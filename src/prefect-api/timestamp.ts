@@ -86,8 +86,12 @@ export function timestampFromMs(milliseconds: number): Timestamp {
   return `${new Date(whole).toISOString().slice(0, 23)}${String(micros).padStart(3, "0")}Z`;
 }
 
+const EARLIEST_MS = Date.UTC(-1, 12);
+const LATEST_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+/** Never beyond the years that a timestamp can name: clients choose delays, and 1e300 seconds is one. */
 export function addSeconds(timestamp: Timestamp, seconds: number): Timestamp {
-  return timestampFromMs(timestampToMs(timestamp) + seconds * 1000);
+  return timestampFromMs(Math.min(Math.max(timestampToMs(timestamp) + seconds * 1000, EARLIEST_MS), LATEST_MS));
 }
 
 /** Seconds from `earlier` to `later`; negative when they are the other way round. */

@@ -4,12 +4,17 @@ import { errorMessage } from "../shared/errors.ts";
 import { checkApiVersion } from "./api-version.ts";
 import type { App, AppDeps } from "./app-deps.ts";
 import { buildAuthHook } from "./auth.ts";
-import { answerError, MAX_BODY_BYTES, UnreadableBody } from "./errors.ts";
+import { buildBrowserGuard } from "./browser-guard.ts";
+import { answerError, answerUnroutable, MAX_BODY_BYTES, UnreadableBody } from "./errors.ts";
+import { parseJson } from "./parse-json.ts";
 import { registerRoutes } from "./routes.ts";
 import { registerSocketSupport } from "./sockets/socket-support.ts";
 
 /** Names of flows and pools travel in paths; Prefect puts no limit on them, the database of most users does. */
 const MAX_PATH_PART_CHARACTERS = 2000;
+
+/** How long a request may take to arrive. Prefect's clients give up after 60 s. */
+const REQUEST_TIMEOUT_MS = 120_000;
 
 /** The plane's HTTP side over an open store. The caller listens, or injects, and closes. */
 export async function buildApp(deps: AppDeps): Promise<App> {
@@ -20,6 +25,8 @@ export async function buildApp(deps: AppDeps): Promise<App> {
         : { level: deps.logLevel, ...(deps.logStream === undefined ? {} : { stream: deps.logStream }) },
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    frameworkErrors: answerUnroutable,
     forceCloseConnections: "idle",
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PART_CHARACTERS },
   }).withTypeProvider<ZodTypeProvider>();
@@ -29,6 +36,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ detail: "Not Found", code: "NOT_FOUND" }));
   readEveryBodyAsJson(app);
   await registerSocketSupport(app);
+  app.addHook("onRequest", buildBrowserGuard({ hasCredentials: deps.credentials !== null }));
   if (deps.credentials !== null) {
     app.addHook("onRequest", buildAuthHook(deps.credentials));
   }
@@ -57,7 +65,7 @@ function readEveryBodyAsJson(app: App): void {
       return;
     }
     try {
-      done(null, JSON.parse(String(body)));
+      done(null, parseJson(String(body)));
     } catch (error) {
       done(new UnreadableBody(errorMessage(error)));
     }

@@ -47,6 +47,11 @@ export function answerError(error: FastifyError | Error, request: FastifyRequest
   return sendOther(error, request, reply);
 }
 
+/** A path that no route can have: bad escapes, or a part that is too long. It has reached no hook. */
+export function answerUnroutable(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  return reply.code(error.statusCode ?? 400).send({ detail: error.message, code: "INVALID_REQUEST" });
+}
+
 function sendUserError(code: ErrorCode, message: string, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const key = request.routeOptions.config.modelErrors === true ? "exception_message" : "detail";
   return reply.code(ERROR_CODES[code].status).send({ [key]: message, code });

@@ -18,20 +18,28 @@ export function compact<T>(values: (T | undefined)[]): T[] {
   return values.filter((value) => value !== undefined);
 }
 
+/** Longer lists travel as one JSON text: the number of a statement's parameters is limited. */
+const MAX_LISTED = 100;
+
+/** `(a, b, c)` for `in` and `not in`. */
+export function listOf(values: readonly string[]): RawBuilder<unknown> {
+  return values.length > MAX_LISTED
+    ? sql`(select value from json_each(${JSON.stringify(values)}))`
+    : sql`(${sql.join(values.map((value) => sql.val(value)))})`;
+}
+
 export function anyOf(column: string, values: Maybe<readonly string[]>): Condition[] {
   if (!values) {
     return [];
   }
-  return values.length === 0
-    ? [sql<SqlBool>`1 = 0`]
-    : [sql<SqlBool>`${sql.raw(column)} in (${sql.join(values.map((value) => sql.val(value)))})`];
+  return values.length === 0 ? [sql<SqlBool>`1 = 0`] : [sql<SqlBool>`${sql.raw(column)} in ${listOf(values)}`];
 }
 
 function noneOf(column: string, values: Maybe<readonly string[]>): Condition[] {
   if (!values || values.length === 0) {
     return [];
   }
-  return [sql<SqlBool>`${sql.raw(column)} not in (${sql.join(values.map((value) => sql.val(value)))})`];
+  return [sql<SqlBool>`${sql.raw(column)} not in ${listOf(values)}`];
 }
 
 export function matchId(
@@ -57,13 +65,12 @@ export function matchIdOrNull(
     : undefined;
 }
 
-function likePattern(text: string): string {
-  return text.toLowerCase().replace(/[\\%_]/g, "\\$&");
-}
-
-/** A substring, whatever the case; `%` and `_` stand for themselves. */
+/**
+ * A substring, whatever the case; `%` and `_` stand for themselves. The database lowers both sides, so that what it
+ * cannot lower (all but ASCII) still finds itself.
+ */
 export function likeText(column: string, text: Maybe<string>): Condition[] {
-  return text ? [sql<SqlBool>`lower(${sql.raw(column)}) like ${`%${likePattern(text)}%`} escape '\\'`] : [];
+  return text ? [sql<SqlBool>`instr(lower(${sql.raw(column)}), lower(${text})) > 0`] : [];
 }
 
 export function startsWithAny(column: string, prefixes: Maybe<readonly string[]>): Condition[] {
@@ -71,7 +78,7 @@ export function startsWithAny(column: string, prefixes: Maybe<readonly string[]>
     return [];
   }
   const conditions = prefixes.map(
-    (prefix) => sql<SqlBool>`lower(${sql.raw(column)}) like ${`${likePattern(prefix)}%`} escape '\\'`,
+    (prefix) => sql<SqlBool>`substr(lower(${sql.raw(column)}), 1, ${[...prefix].length}) = lower(${prefix})`,
   );
   return conditions.length === 0 ? [sql<SqlBool>`1 = 0`] : [combine("or_", conditions)];
 }

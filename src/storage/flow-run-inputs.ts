@@ -1,4 +1,5 @@
-import type { Kysely } from "kysely";
+import { type Kysely, type SqlBool, sql } from "kysely";
+import { listOf } from "./conditions.ts";
 import type { Database } from "./database-types.ts";
 
 export type FlowRunInput = Database["flow_run_inputs"];
@@ -31,7 +32,7 @@ export class FlowRunInputStore {
       .where("flow_run_id", "=", flowRunId)
       .where("key", ">=", where.prefix)
       .where("key", "<", `${where.prefix}\u{10FFFF}`)
-      .$if(where.excludeKeys.length > 0, (query) => query.where("key", "not in", where.excludeKeys))
+      .$if(where.excludeKeys.length > 0, (query) => query.where(sql<SqlBool>`key not in ${listOf(where.excludeKeys)}`))
       .orderBy("created")
       .limit(where.limit)
       .execute();

@@ -4,7 +4,7 @@ import { addSeconds, timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { WorkQueue } from "../prefect-api/work-queues.ts";
 import type { Clock } from "../shared/clock.ts";
 import { fromBit, fromJsonOrNull, toBit, toJsonOrNull } from "./columns.ts";
-import { combine } from "./conditions.ts";
+import { anyOf, combine } from "./conditions.ts";
 import type { Database } from "./database-types.ts";
 import { matchWorkQueue } from "./filters.ts";
 
@@ -45,7 +45,7 @@ export class WorkQueueStore {
     const rows = await this.#select()
       .where(combine("and_", [matchWorkQueue(filter)]))
       .$if(poolId !== undefined, (query) => query.where("q.work_pool_id", "=", poolId ?? ""))
-      .$if(names !== undefined, (query) => query.where("q.name", "in", names ?? []))
+      .$if(names !== undefined, (query) => query.where(combine("and_", anyOf("q.name", names))))
       .$if(poolId !== undefined, (query) => query.orderBy("q.priority"))
       .orderBy("q.name")
       .orderBy("q.id")

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { createSchedules, deleteSchedule, updateSchedule } from "../../orchestration/deployment-schedules.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
-import { CreateDeploymentSchedule, UpdateDeploymentSchedule } from "../../prefect-api/schedules.ts";
+import { CreateDeploymentSchedule, MAX_SCHEDULES, UpdateDeploymentSchedule } from "../../prefect-api/schedules.ts";
 import { UserError } from "../../shared/errors.ts";
 import type { App, AppDeps } from "../app-deps.ts";
 
@@ -19,7 +19,7 @@ export function registerDeploymentSchedules(api: App, { store, clock }: AppDeps)
 
   api.post(
     "/deployments/:id/schedules",
-    { schema: { params: ById, body: z.array(CreateDeploymentSchedule) } },
+    { schema: { params: ById, body: z.array(CreateDeploymentSchedule).max(MAX_SCHEDULES) } },
     async (request, reply) => {
       const created = await createSchedules(store, request.params.id, request.body, clock.now());
       return reply.code(201).send(created);

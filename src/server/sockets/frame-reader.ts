@@ -1,7 +1,10 @@
 import type { WebSocket } from "@fastify/websocket";
 
-/** Frames read ahead of their consumer; beyond it the socket is not read, and TCP makes the client wait. */
+/** Frames read ahead of their consumer; beyond either the socket is not read, and TCP makes the client wait. */
 const MAX_WAITING_FRAMES = 1000;
+const MAX_WAITING_CHARACTERS = 8 * 1024 * 1024;
+/** Pongs that a client leaves unread; one that pings without reading is let go. */
+const MAX_UNREAD_BYTES = 1024 * 1024;
 
 /**
  * The frames of one socket, in order. A ping is answered only when every frame before it is settled: clients take the
@@ -10,6 +13,7 @@ const MAX_WAITING_FRAMES = 1000;
 export class FrameReader {
   readonly #socket: WebSocket;
   #waiting: string[] = [];
+  #waitingCharacters = 0;
   #received = 0;
   #settled = 0;
   #pings: { data: Buffer; afterFrame: number }[] = [];
@@ -20,8 +24,10 @@ export class FrameReader {
     this.#socket = socket;
     socket.on("message", (data) => {
       this.#received += 1;
-      this.#waiting.push(String(data));
-      if (this.#waiting.length >= MAX_WAITING_FRAMES) {
+      const frame = String(data);
+      this.#waiting.push(frame);
+      this.#waitingCharacters += frame.length;
+      if (this.#isFull()) {
         socket.pause();
       }
       this.#wake?.();
@@ -46,7 +52,8 @@ export class FrameReader {
     }
     const frames = this.#waiting.slice(0, most);
     this.#waiting = this.#waiting.slice(most);
-    if (this.#socket.isPaused && this.#waiting.length < MAX_WAITING_FRAMES) {
+    this.#waitingCharacters -= frames.reduce((sum, frame) => sum + frame.length, 0);
+    if (this.#socket.isPaused && !this.#isFull()) {
       this.#socket.resume();
     }
     return frames;
@@ -58,7 +65,15 @@ export class FrameReader {
     this.#answerPings();
   }
 
+  #isFull(): boolean {
+    return this.#waiting.length >= MAX_WAITING_FRAMES || this.#waitingCharacters >= MAX_WAITING_CHARACTERS;
+  }
+
   #answerPings(): void {
+    if (this.#socket.bufferedAmount > MAX_UNREAD_BYTES && this.#pings.length > 0) {
+      this.#socket.terminate();
+      return;
+    }
     while (this.#pings[0] !== undefined && this.#pings[0].afterFrame <= this.#settled) {
       this.#socket.pong(this.#pings.shift()?.data);
     }

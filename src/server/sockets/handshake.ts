@@ -9,15 +9,27 @@ import {
   FilterMessage,
 } from "../../prefect-api/socket-messages.ts";
 import type { Credentials } from "../auth.ts";
+import { parseJson } from "../parse-json.ts";
 import type { FrameReader } from "./frame-reader.ts";
 
 /** Parses one frame; undefined when it is no JSON or not what was expected. */
 export function parseFrame<Schema extends z.ZodType>(schema: Schema, frame: string): z.output<Schema> | undefined {
   try {
-    return schema.safeParse(JSON.parse(frame)).data;
+    return schema.safeParse(parseJson(frame)).data;
   } catch {
     return undefined;
   }
+}
+
+/** Prefect's clients send both of their first frames at once when they have connected. */
+const HANDSHAKE_MS = 30_000;
+
+/** The next frame of a client that has not finished its handshake. None: it said nothing in time, or has gone. */
+async function takeInTime({ socket, reader }: { socket: WebSocket; reader: FrameReader }): Promise<string | undefined> {
+  const timer = setTimeout(() => socket.close(CLOSE_UNAUTHORIZED, "nothing was sent in time"), HANDSHAKE_MS);
+  const [frame] = await reader.take(1);
+  clearTimeout(timer);
+  return frame;
 }
 
 /**
@@ -29,7 +41,7 @@ export async function authenticate(
   request: FastifyRequest,
   credentials: Credentials | null,
 ): Promise<boolean> {
-  const [frame] = await reader.take(1);
+  const frame = await takeInTime({ socket, reader });
   if (frame === undefined) {
     return false;
   }
@@ -58,7 +70,7 @@ export async function readFilter<Schema extends z.ZodType>(
   { socket, reader }: { socket: WebSocket; reader: FrameReader },
   schema: Schema,
 ): Promise<{ filter: z.output<Schema>; backfill: boolean } | undefined> {
-  const [frame] = await reader.take(1);
+  const frame = await takeInTime({ socket, reader });
   if (frame === undefined) {
     return undefined;
   }
