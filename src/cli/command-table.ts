@@ -35,6 +35,26 @@ export const COMMANDS: CommandEntry[] = [
     add: async (...into) => (await import("./commands/deploy.ts")).addDeployCommand(...into),
   },
   {
+    name: "plan",
+    summary: "show what a release would change",
+    add: async (...into) => (await import("./commands/plan.ts")).addPlanCommand(...into),
+  },
+  {
+    name: "release",
+    summary: "list, inspect and compare releases",
+    add: async (...into) => (await import("./commands/release.ts")).addReleaseCommands(...into),
+  },
+  {
+    name: "rollback",
+    summary: "bring back an earlier release",
+    add: async (...into) => (await import("./commands/rollback.ts")).addRollbackCommand(...into),
+  },
+  {
+    name: "drift",
+    summary: "show what was changed by hand since the last release",
+    add: async (...into) => (await import("./commands/drift.ts")).addDriftCommand(...into),
+  },
+  {
     name: "deployment",
     summary: "run, list, inspect and schedule deployments",
     add: async (...into) => (await import("./commands/deployment.ts")).addDeploymentCommands(...into),

@@ -202,6 +202,8 @@ export const DeploymentEntry = z.object(
     work_pool: WorkPoolEntry.optional(),
     triggers: z.array(Mapping, { error: (issue) => describeExpected("a list of triggers", issue.input) }).nullish(),
     sla: z.unknown().optional(),
+    /** Ours: the name that it had before, so that a release renames it instead of making another. */
+    replaces: OptionalText,
   },
   { error: (issue) => describeExpected("a deployment (a mapping)", issue.input) },
 );

@@ -1,45 +1,79 @@
 import type { Command } from "commander";
+import type { z } from "zod";
 import type { PrefectClient } from "../../client/prefect-client.ts";
-import type { DeployedDeployment, DeployOutput, DeployRequest } from "../../release/request.ts";
+import type { DeployedDeployment, DeployRequest } from "../../release/request.ts";
 import type { CliContext } from "../context.ts";
 import { addJsonOption, wantsJson } from "../options.ts";
 import { quoteForShell } from "../show.ts";
-import { addDeployOptions, buildDeployFlags, DeployOptions } from "./deploy-options.ts";
+import { countChanges, printChanges } from "../show-changes.ts";
+import { addDeployOptions, DeployOptions } from "./deploy-options.ts";
+import { buildReleaseRequest, buildRequest } from "./deploy-request.ts";
+import { addReleaseOptions, ReleaseOptions } from "./release-options.ts";
+
+const Options = DeployOptions.extend(ReleaseOptions.shape);
+type Options = z.infer<typeof Options>;
 
 export async function addDeployCommand(program: Command, context: CliContext): Promise<void> {
-  const command = addDeployOptions(
-    program
-      .command("deploy")
-      .summary("build and register the deployments of prefect.yaml, or one flow")
-      .description(
-        "Build and register the deployments of prefect.yaml, or one flow.\n" +
-          "On a terminal, what is missing is asked; --no-prompt asks nothing.",
-      ),
-  );
+  const command = addReleaseOptions(
+    addDeployOptions(
+      program
+        .command("deploy")
+        .summary("build and register the deployments of prefect.yaml, or one flow")
+        .description(
+          "Build and register the deployments of prefect.yaml, or one flow.\n" +
+            "On a terminal, what is missing is asked; --no-prompt asks nothing.\n\n" +
+            "With --environment, --plan-hash, --adopt or --prune the whole file is applied as one release: all of it or\n" +
+            "nothing, with a history to roll back to.",
+        ),
+    ),
+  ).option("--plan-hash <hash>", "release only what `flowyard plan` showed with this hash");
   addJsonOption(command).action(async (entrypoint: string | undefined, raw) => {
-    const options = DeployOptions.parse(raw);
-    await runDeploy(context, entrypoint, options, wantsJson(raw));
+    const options = Options.parse(raw);
+    await (isRelease(options) ? runRelease : runDeploy)(context, entrypoint, options, wantsJson(raw));
   });
+}
+
+/**
+ * A release is the whole file and prunes what the file lacks; `deploy -n one` has to go on doing what Prefect's does.
+ * So only who says something that means a release gets one.
+ */
+function isRelease({ environment, repository, projectPath, planHash, adopt, prune }: Options): boolean {
+  return [environment, repository, projectPath, planHash, adopt, prune].some((value) => value !== undefined);
+}
+
+async function runRelease(
+  context: CliContext,
+  entrypoint: string | undefined,
+  options: Options,
+  json: boolean,
+): Promise<void> {
+  const { release } = await import("../../release/release.ts");
+  const client = await context.connect();
+  const request = await buildReleaseRequest(context, client, entrypoint, options, json);
+  const result = await release(request, options.planHash);
+  if (json) {
+    context.output.json(result);
+    return;
+  }
+  printChanges(context.output, result.changes);
+  const { scope } = request;
+  const number = result.release === null ? "" : `Release ${result.release.number} of `;
+  context.output.success(
+    result.changed
+      ? `${number}${scope.repository}, environment ${scope.environment}: ${countChanges(result.changes, true)}.`
+      : `${scope.repository}, environment ${scope.environment}: nothing to do.`,
+  );
 }
 
 async function runDeploy(
   context: CliContext,
   entrypoint: string | undefined,
-  options: DeployOptions,
+  options: Options,
   json: boolean,
 ): Promise<void> {
   const { deploy } = await import("../../release/deploy.ts");
   const client = await context.connect();
-  const given: DeployRequest = {
-    root: context.workingDirectory,
-    projectFile: options.prefectFile,
-    selection: { names: options.name, all: options.all },
-    flags: buildDeployFlags(entrypoint, options),
-    env: context.sources.environment,
-    client,
-    output: createDeployOutput(context, json),
-    signal: context.signal,
-  };
+  const given = buildRequest(context, client, entrypoint, options, json);
   const request = context.interactive ? await complete(context, client, given) : given;
   const { deployments } = await deploy(request);
   if (json) {
@@ -62,15 +96,6 @@ async function runDeploy(
 async function complete(context: CliContext, client: PrefectClient, request: DeployRequest): Promise<DeployRequest> {
   const { completeRequest } = await import("../wizard/complete-request.ts");
   return completeRequest(context, client, request);
-}
-
-function createDeployOutput({ output }: CliContext, json: boolean): DeployOutput {
-  return {
-    progress: (message) => output.say(output.paint("cyan", message, "stderr")),
-    warn: (message) => output.warn(message),
-    // Steps print for people; with --json stdout carries nothing but the result.
-    write: (text) => output.raw(text, json ? "stderr" : "stdout"),
-  };
 }
 
 function announce({ output }: CliContext, deployed: DeployedDeployment): void {

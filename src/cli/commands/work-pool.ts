@@ -11,7 +11,9 @@ import { loadJsonFile } from "../files.ts";
 import { addConfirmOption, addJsonOption, parseWholeNumber, wantsJson } from "../options.ts";
 import { printPreview, showRelativeTime, styleOfStatus } from "../show.ts";
 import { getWorkerType, getWorkPool } from "../work-pools.ts";
+import { addPoolSlotsCommand } from "./slots.ts";
 import { addWorkPoolCreateCommand } from "./work-pool-create.ts";
+import { addStorageCommands } from "./work-pool-storage.ts";
 
 export async function addWorkPoolCommands(program: Command, context: CliContext): Promise<void> {
   const group = program.command("work-pool").summary("manage work pools").description("Manage work pools.");
@@ -24,6 +26,8 @@ export async function addWorkPoolCommands(program: Command, context: CliContext)
   addDeleteCommand(group, context);
   addPreviewCommand(group, context);
   addTemplateCommand(group, context);
+  addPoolSlotsCommand(group, context);
+  addStorageCommands(group, context);
 }
 
 function addListCommand(group: Command, context: CliContext): void {

@@ -8,6 +8,7 @@ import { addConfirmOption, addJsonOption, parseWholeNumber, wantsJson } from "..
 import { printPreview, showRelativeTime, styleOfStatus } from "../show.ts";
 import { getWorkPool, getWorkQueue } from "../work-pools.ts";
 import { printFlowRuns } from "./flow-run-table.ts";
+import { addQueueSlotsCommand } from "./slots.ts";
 
 const PoolOption = z.object({ pool: z.string().optional() });
 
@@ -20,6 +21,7 @@ export async function addWorkQueueCommands(program: Command, context: CliContext
   addDeleteCommand(group, context);
   addPreviewCommand(group, context);
   addReadRunsCommand(group, context);
+  addQueueSlotsCommand(addQueueVerb(group, "slots", "Show the runs that hold slots of a work queue."), context);
 }
 
 /** A verb on one queue: name or id, and the pool when the name is not unique. */
