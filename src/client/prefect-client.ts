@@ -8,6 +8,7 @@ import { type ConnectionOptions, createConnection } from "./http.ts";
 import { createLogRoutes } from "./logs.ts";
 import { createReleaseRoutes } from "./releases.ts";
 import { createServerRoutes } from "./server.ts";
+import { createSlotRoutes } from "./slots.ts";
 import { createSocketRoutes } from "./sockets.ts";
 import { createVariableRoutes } from "./variables.ts";
 import { createWorkPoolRoutes } from "./work-pools.ts";
@@ -37,6 +38,7 @@ export function createPrefectClient(options: PrefectClientOptions) {
     automations: createAutomationRoutes(connection),
     variables: createVariableRoutes(connection),
     blockDocuments: createBlockDocumentRoutes(connection),
+    slots: createSlotRoutes(connection),
     sockets: createSocketRoutes(connection),
     /** Flowyard's own; a stock Prefect server has none of it (`findCapabilities`). */
     releases: createReleaseRoutes(connection),

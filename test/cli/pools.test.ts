@@ -53,6 +53,38 @@ describe("pool and queue commands", () => {
     assert.equal((await plane.client.workPools.get("twice")).is_paused, true);
   });
 
+  test("the runs that hold slots of a pool and of a queue are shown, with the limit", async () => {
+    await succeed("work-pool", "create", "--type", "process", "slotted", "--concurrency-limit", "3");
+    const flow = await plane.client.flows.create({ name: "etl" });
+    const { value: run } = await plane.client.flowRuns.create({
+      flow_id: flow.id,
+      work_pool_name: "slotted",
+      state: { type: "PENDING" },
+    });
+
+    const ofPool = await succeed("work-pool", "slots", "slotted");
+    const ofQueue = JSON.parse((await succeed("work-queue", "slots", "default", "-p", "slotted", "--json")).stdout);
+
+    assert.match(ofPool.stderr, /Slots in use of work pool "slotted": 1, of 3\./);
+    assert.match(ofPool.stdout, new RegExp(`^default\\t${run.name}\\tPending\\t.*${run.id}`));
+    assert.deepEqual([ofQueue.active_slots, ofQueue.flow_runs[0].id], [1, run.id]);
+    assert.match(await fail("work-pool", "slots", "nowhere"), /no work pool "nowhere"/);
+  });
+
+  test("a pool's storage is shown, and configuring it is Prefect's", async () => {
+    await succeed("work-pool", "create", "--type", "process", "stored");
+
+    const shown = await succeed("work-pool", "storage", "inspect", "stored");
+    const json = JSON.parse((await succeed("work-pool", "storage", "inspect", "stored", "--json")).stdout);
+
+    assert.match(shown.stderr, /no storage configured/);
+    assert.equal(json.bundle_upload_step, null);
+    assert.match(
+      await fail("work-pool", "storage", "configure", "s3", "stored", "--bucket", "b"),
+      /Hint: .*prefect work-pool/,
+    );
+  });
+
   test("a pool is changed verb by verb", async () => {
     await succeed("work-pool", "create", "--type", "process", "changing");
     const now = () => plane.client.workPools.get("changing");
