@@ -1,0 +1,105 @@
+import { retry } from "@octokit/plugin-retry";
+import { throttling } from "@octokit/plugin-throttling";
+import { Octokit } from "@octokit/rest";
+import { errorMessage } from "../shared/errors.ts";
+import { describeAcceptedPermissions } from "./permission.ts";
+
+export interface GitHubOptions {
+  apiUrl: string;
+  token: string;
+  /** `owner/name` */
+  repository: string;
+  userAgent: string;
+  /** Told once for each thing that could not be done; reporting goes on without it. */
+  onProblem: (message: string) => void;
+}
+
+export interface GitHub {
+  rest: InstanceType<typeof Octokit>["rest"];
+  owner: string;
+  repo: string;
+  /** Does one thing on GitHub. Never throws: undefined when it could not be done, and the problem was told. */
+  attempt<T>(what: string, work: (github: GitHub, signal: AbortSignal) => Promise<T>): Promise<T | undefined>;
+}
+
+/** Reports are decoration: nothing waits longer than this for one of them. */
+const ATTEMPT_TIMEOUT_MS = 30_000;
+const MAX_WAIT_SECONDS = 20;
+const RETRIES = 2;
+
+const ThrottledOctokit = Octokit.plugin(throttling, retry);
+
+/** Writing to and reading from one repository, with GitHub's rate limits respected. */
+export function createGitHub({ apiUrl, token, repository, userAgent, onProblem }: GitHubOptions): GitHub {
+  const [owner = "", repo = ""] = repository.split("/");
+  const quiet = () => undefined;
+  const octokit = new ThrottledOctokit({
+    auth: token,
+    baseUrl: apiUrl.replace(/\/$/, ""),
+    userAgent,
+    log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+    retry: { retries: RETRIES },
+    throttle: {
+      onRateLimit: (retryAfter, _options, _octokit, retryCount) => retryCount === 0 && retryAfter <= MAX_WAIT_SECONDS,
+      onSecondaryRateLimit: (retryAfter, _options, _octokit, retryCount) =>
+        retryCount === 0 && retryAfter <= MAX_WAIT_SECONDS,
+    },
+  });
+  const told = new Set<string>();
+  const github: GitHub = {
+    rest: octokit.rest,
+    owner,
+    repo,
+    async attempt(what, work) {
+      try {
+        return await work(github, AbortSignal.timeout(ATTEMPT_TIMEOUT_MS));
+      } catch (error) {
+        const message = describeGitHubProblem(what, error);
+        if (!told.has(message)) {
+          told.add(message);
+          onProblem(message);
+        }
+        return undefined;
+      }
+    },
+  };
+  return github;
+}
+
+/** The HTTP status behind what octokit throws. */
+export function findStatus(error: unknown): number | undefined {
+  return error instanceof Error && "status" in error && typeof error.status === "number" ? error.status : undefined;
+}
+
+function findHeader(error: unknown, name: string): string | undefined {
+  if (!(error instanceof Error) || !("response" in error)) {
+    return undefined;
+  }
+  const { response } = error;
+  if (typeof response !== "object" || response === null || !("headers" in response)) {
+    return undefined;
+  }
+  const headers: Record<string, unknown> = { ...Object(response.headers) };
+  const value = headers[name];
+  return typeof value === "string" ? value : undefined;
+}
+
+function describeGitHubProblem(what: string, error: unknown): string {
+  const status = findStatus(error);
+  const accepted = findHeader(error, "x-accepted-github-permissions");
+  if ((status === 403 || status === 404) && accepted !== undefined && !isRateLimit(error)) {
+    return (
+      `${what} was left out: the token may not do it (HTTP ${status}). Add ${describeAcceptedPermissions(accepted)} to ` +
+      `\`permissions:\` of the job. GitHub said: X-Accepted-GitHub-Permissions: ${accepted}`
+    );
+  }
+  if (error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError")) {
+    return `${what} was left out: GitHub did not answer within ${ATTEMPT_TIMEOUT_MS / 1000} s.`;
+  }
+  const [reason = ""] = errorMessage(error).split("\n");
+  return `${what} was left out: ${status === undefined ? "" : `HTTP ${status}, `}${reason}`;
+}
+
+function isRateLimit(error: unknown): boolean {
+  return findHeader(error, "retry-after") !== undefined || findHeader(error, "x-ratelimit-remaining") === "0";
+}
