@@ -146,20 +146,19 @@ const Given = z.strictObject({
     "false",
   ),
   prune: input(
-    "What happens to deployments that this project owns and no longer has: false, pause, or delete (after a release that paused them).",
+    "What happens to deployments that this project owns and no longer has: false, pause, or delete (after a release that paused them). Default: pause, and false when only some deployments are selected.",
     z
       .string()
       .default("")
-      .transform((text) => text.trim() || "pause")
-      .transform((text) => (text === "false" ? "keep" : text))
-      .pipe(z.enum(Prune.options, { error: "must be false, pause or delete" })),
-    "pause",
+      .transform((text) => text.trim())
+      .transform((text) => (text === "" ? undefined : text === "false" ? "keep" : text))
+      .pipe(z.enum(Prune.options, { error: "must be false, pause or delete" }).optional()),
   ),
-  "plan-hash": input("Deploy only if the plan still has this hash.", Text),
+  "plan-hash": input("Deploy only if the plan still has this hash; of several project files one hash each.", Names),
   push: input(
-    "Push images to their registry. With false they stay in the engine of the runner.",
-    flagWithDefault(true),
-    "true",
+    "Push every image that is built, also where the project has no push step for it.",
+    flagWithDefault(false),
+    "false",
   ),
   platforms: input(
     "Platforms of the images, such as linux/amd64,linux/arm64; more than one needs docker buildx.",

@@ -1,44 +1,67 @@
+import { resolve } from "node:path";
 import { buildStepEnvironment, parseActionConfig, readEnvironment } from "./config.ts";
+import { createGitHubFinder } from "./connect-github.ts";
 import { buildErrorEnding } from "./error-ending.ts";
-import { type Ending, finish } from "./finish.ts";
+import { type Ending, failsStep, finish } from "./finish.ts";
 import { parseInputs, readInputs, SECRET_INPUTS } from "./inputs.ts";
 import type { Outputs } from "./outputs.ts";
+import { report } from "./report.ts";
 import { runStep } from "./run-step.ts";
-import { createRunner } from "./runner.ts";
+import { createRunner, type Runner } from "./runner.ts";
+import type { Step } from "./step.ts";
+import { createStory } from "./story.ts";
 
-const startedMs = 0; // of performance.now(), which counts from the start of the process
-const stop = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, () => stop.abort());
-}
+const PROCESS_STARTED_MS = 0; // of performance.now(), which counts from there
 
 async function main(): Promise<void> {
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => stop.abort());
+  }
   const runner = createRunner();
   const outputs: Outputs = {};
+  const story = createStory();
+  let step: Step | undefined;
   let ending: Ending;
   try {
-    const environment = readEnvironment();
-    const raw = readInputs(environment);
-    for (const secret of [...SECRET_INPUTS.map((name) => raw[name])]) {
-      runner.mask(secret);
-    }
-    const config = parseActionConfig(environment);
-    runner.mask(config.PREFECT_API_KEY);
-    runner.mask(config.PREFECT_API_AUTH_STRING);
-    runner.info(`Flowyard on ${config.GITHUB_EVENT_NAME}`);
-    ending = await runStep({
-      runner,
-      config,
-      inputs: parseInputs(raw),
-      environment: buildStepEnvironment(environment),
-      outputs,
-      signal: stop.signal,
-    });
+    step = setUp(runner, outputs, stop.signal);
+    ending = await runStep(step, story);
   } catch (error) {
-    ending = buildErrorEnding(error, { decision: "none", cancelled: stop.signal.aborted });
-    runner.error(ending.message);
+    ending = buildErrorEnding(error, { decision: story.decision?.decision ?? "none", cancelled: stop.signal.aborted });
   }
-  finish(runner, ending, outputs, startedMs);
+  if (step !== undefined) {
+    await report(step, story, ending).catch((error: unknown) => runner.warning(`The report broke off: ${error}`));
+  }
+  if (failsStep(ending) && !story.annotations.some(({ severity }) => severity === "error")) {
+    runner.error(ending.message, { title: ending.reason_code });
+  }
+  finish(runner, ending, outputs, PROCESS_STARTED_MS);
+}
+
+/** Secrets are masked before anything is parsed that could quote them. */
+function setUp(runner: Runner, outputs: Outputs, signal: AbortSignal): Step {
+  const environment = readEnvironment();
+  const raw = readInputs(environment);
+  for (const name of SECRET_INPUTS) {
+    runner.mask(raw[name]);
+  }
+  for (const name of ["PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "GITHUB_TOKEN"]) {
+    runner.mask(environment[name]);
+  }
+  const config = parseActionConfig(environment);
+  runner.info(`Flowyard on ${config.GITHUB_EVENT_NAME}`);
+  const inputs = parseInputs(raw);
+  const findGitHub = createGitHubFinder(config, inputs, runner);
+  return {
+    runner,
+    config,
+    inputs,
+    workspace: resolve(config.GITHUB_WORKSPACE ?? "."),
+    environment: buildStepEnvironment(environment),
+    outputs,
+    signal,
+    findGitHub,
+  };
 }
 
 // The bundle is CommonJS, which knows no await outside of functions.

@@ -2,8 +2,12 @@ import { createPrefectClient, type PrefectClient } from "../client/prefect-clien
 import { UserError } from "../shared/errors.ts";
 import type { Step } from "./step.ts";
 
-/** The server that inputs and environment name. Throws UserError INPUT_INVALID. */
-export function connectServer({ inputs, config, signal }: Step): PrefectClient {
+/**
+ * The server that inputs and environment name. A stopped job cuts no request off: a release that is being applied is
+ * finished, so that its end is known.
+ * Throws UserError INPUT_INVALID.
+ */
+export function connectServer({ inputs, config }: Pick<Step, "inputs" | "config">): PrefectClient {
   const apiUrl = inputs["server-url"] ?? config.PREFECT_API_URL;
   if (apiUrl === undefined) {
     throw new UserError("INPUT_INVALID", "The action does not know the server: the input server-url is empty.", {
@@ -14,6 +18,5 @@ export function connectServer({ inputs, config, signal }: Step): PrefectClient {
     apiUrl,
     authString: inputs["auth-string"] ?? (inputs["api-key"] === undefined ? config.PREFECT_API_AUTH_STRING : undefined),
     apiKey: inputs["api-key"] ?? config.PREFECT_API_KEY,
-    signal,
   });
 }

@@ -1,3 +1,4 @@
+import type { GitHub } from "../github/github.ts";
 import type { ActionConfig } from "./config.ts";
 import type { Inputs } from "./inputs.ts";
 import type { Outputs } from "./outputs.ts";
@@ -8,9 +9,14 @@ export interface Step {
   runner: Runner;
   config: ActionConfig;
   inputs: Inputs;
+  /** Absolute folder of the checkout. */
+  workspace: string;
   /** What `prefect.yaml` and its steps see. */
   environment: Record<string, string>;
   /** Filled as things become known, so that a failed step says what it had reached. */
   outputs: Outputs;
+  /** Ends the work; what has to be told is told all the same. */
   signal: AbortSignal;
+  /** Undefined when there is no token to speak to GitHub with. */
+  findGitHub(): GitHub | undefined;
 }

@@ -1,0 +1,81 @@
+import type { ReleaseSource } from "../flowyard-api/releases.ts";
+import { Timestamp } from "../prefect-api/timestamp.ts";
+import { findCheckout } from "../release/checkout.ts";
+import type { ReleaseRequest } from "../release/release.ts";
+import { locateProblems } from "./locate-problems.ts";
+import type { ProjectFile } from "./project-files.ts";
+import { findScope } from "./release-scope.ts";
+import { findRunUrl } from "./report.ts";
+import { cleanLine } from "./safe-text.ts";
+import { connectServer } from "./server.ts";
+import type { Step } from "./step.ts";
+import type { Story } from "./story.ts";
+import type { DeployRequest } from "./trigger.ts";
+
+interface Asked extends DeployRequest {
+  /** Called when something is built or pushed, at the latest. */
+  onWork?: () => void;
+}
+
+/** What the release pipeline needs to know, out of inputs, environment and checkout. */
+export async function buildReleaseRequest(
+  step: Step,
+  story: Story,
+  project: ProjectFile,
+  asked: Asked,
+): Promise<ReleaseRequest> {
+  const { runner, inputs, environment, signal } = step;
+  const pool = inputs["work-pool"];
+  const scope = await findScope(step, project, asked.environment);
+  return {
+    root: project.root,
+    projectFile: project.file,
+    selection: { names: asked.deployments, all: asked.deployments.length === 0 },
+    flags: {},
+    images: { push: inputs.push, defaults: buildImageDefaults(step) },
+    env: pool === undefined ? environment : { ...environment, PREFECT_DEFAULT_WORK_POOL_NAME: pool },
+    client: connectServer(step),
+    output: {
+      progress: (message) => runner.info(message),
+      warn(message) {
+        const located = locateProblems(message, project.projectPath);
+        story.annotations.push(...located.map((each) => ({ ...each, severity: "warning" as const })));
+        runner.info(`warning: ${message}`);
+      },
+      write(text) {
+        asked.onWork?.();
+        runner.info(text.split("\n").map(cleanLine).join("\n").trimEnd());
+      },
+    },
+    signal,
+    scope,
+    source: await buildSource(step, project),
+    prune: inputs.prune,
+    adopt: inputs.adopt,
+  };
+}
+
+function buildImageDefaults({ inputs }: Step): NonNullable<NonNullable<ReleaseRequest["images"]>["defaults"]> {
+  const { platforms, "cache-from": cacheFrom, "cache-to": cacheTo, "build-args": buildArgs } = inputs;
+  return {
+    ...(platforms.length === 0 ? {} : { platforms }),
+    ...(cacheFrom.length === 0 ? {} : { cacheFrom }),
+    ...(cacheTo.length === 0 ? {} : { cacheTo }),
+    buildArgs: Object.fromEntries(
+      buildArgs.map((text): [string, string] => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)]),
+    ),
+  };
+}
+
+async function buildSource(step: Step, { root }: ProjectFile): Promise<ReleaseSource> {
+  const { GITHUB_EVENT_NAME: event, GITHUB_ACTOR: actor } = step.config;
+  const { commitSha, committedAt, ref } = await findCheckout(root, step.environment);
+  return {
+    event,
+    actor: actor ?? null,
+    ref: ref ?? null,
+    commit_sha: commitSha ?? null,
+    committed_at: committedAt === undefined ? null : Timestamp.parse(committedAt),
+    run_url: findRunUrl(step) ?? null,
+  };
+}
