@@ -4,6 +4,8 @@ import { describeConflicts, nameWanted, type PlannedChange, planChanges } from "
 import type { Change, Plan, ReleaseCandidate, ReleaseDeployment, ReleaseScope } from "../flowyard-api/releases.ts";
 import { fillOwnId } from "../flowyard-api/trigger-state.ts";
 import { type Deployment, UpdateDeployment } from "../prefect-api/deployments.ts";
+import type { JsonObject } from "../prefect-api/primitives.ts";
+import { isMapping } from "../prefect-api/templating.ts";
 import { buildOwner } from "../project/triggers.ts";
 import { errorMessage, TransientError, UserError } from "../shared/errors.ts";
 import { runLimited } from "./images/run-limited.ts";
@@ -87,7 +89,16 @@ function readOwner(labels: Readonly<Record<string, unknown>>): ReleaseScope | nu
 async function listTriggers(client: StockClient, { id, name }: Deployment, { triggers }: ReleaseDeployment) {
   const names = new Set(triggers.map((trigger) => trigger.name));
   const related = await client.automations.listRelatedTo(buildOwner(id));
-  return related.filter((each) => names.has(each.name) || each.name.startsWith(`${name}__automation_`));
+  return related
+    .filter((each) => names.has(each.name) || each.name.startsWith(`${name}__automation_`))
+    .map((each) => ({ ...each, trigger: withoutIds(each.trigger) }));
+}
+
+/** The server gives every trigger an id of its own, the inner ones of a compound trigger too. */
+function withoutIds({ id: _id, triggers, ...trigger }: JsonObject): JsonObject {
+  return Array.isArray(triggers)
+    ? { ...trigger, triggers: triggers.map((inner) => (isMapping(inner) ? withoutIds(inner) : inner)) }
+    : { ...trigger, ...(triggers === undefined ? {} : { triggers }) };
 }
 
 export interface StockResult {
