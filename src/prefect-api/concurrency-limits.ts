@@ -3,7 +3,9 @@ import { ObjectName, Uuid } from "./primitives.ts";
 
 const LEASE_SECONDS = { min: 60, max: 86_400, default: 300 };
 const LeaseSeconds = z.number().min(LEASE_SECONDS.min).max(LEASE_SECONDS.max).default(LEASE_SECONDS.default);
-const Slots = z.number().int().positive();
+/** Sums of slots stay far below 2^53, where numbers stop being exact. */
+const MAX_SLOTS = 1_000_000_000;
+const Slots = z.number().int().positive().max(MAX_SLOTS);
 /** A task has a limit for each of its tags. */
 const MAX_NAMES = 500;
 const Names = z.array(z.string()).min(1).max(MAX_NAMES);
@@ -35,9 +37,9 @@ export const RenewLease = z.object({ lease_duration: LeaseSeconds });
 const limitKeys = {
   active: z.boolean(),
   name: ObjectName,
-  limit: z.number().int().nonnegative(),
-  active_slots: z.number().int().nonnegative(),
-  denied_slots: z.number().int().nonnegative(),
+  limit: z.number().int().nonnegative().max(MAX_SLOTS),
+  active_slots: z.number().int().nonnegative().max(MAX_SLOTS),
+  denied_slots: z.number().int().nonnegative().max(MAX_SLOTS),
   slot_decay_per_second: z.number().nonnegative(),
 };
 

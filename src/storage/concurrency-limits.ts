@@ -10,6 +10,9 @@ export interface ConcurrencyLimit extends GlobalConcurrencyLimit {
   avg_slot_occupancy_seconds: number;
 }
 
+/** Counted no further: beyond 2^53 the count could not be read. */
+const MAX_DENIED_SLOTS = 1e15;
+
 type LimitChanges = Partial<
   Pick<
     ConcurrencyLimit,
@@ -92,7 +95,9 @@ export class ConcurrencyLimitStore {
   async addDeniedSlots(ids: readonly string[], slots: number): Promise<void> {
     await this.#db
       .updateTable("concurrency_limits")
-      .set({ denied_slots: sql<number>`denied_slots + ${slots}` })
+      .set({
+        denied_slots: sql<number>`case when denied_slots > ${MAX_DENIED_SLOTS} then denied_slots else denied_slots + ${slots} end`,
+      })
       .where("id", "in", ids)
       .execute();
   }

@@ -57,6 +57,7 @@ describe("a hostile client", () => {
     ["40,000 limits", "/v2/concurrency_limits/increment", { slots: 1, names: ids }, 422],
     ["the last page of all", "/flows/paginate", { limit: 200, page: Number.MAX_SAFE_INTEGER }, 200],
     ["an offset of 1e308", "/flows/filter", { offset: 1e308 }, 422],
+    ["slots whose sum is beyond 2^53", "/v2/concurrency_limits/increment", { slots: 1e15, names: ["a"] }, 422],
     ["slots beyond 2^53", "/v2/concurrency_limits/increment", { slots: 2 ** 60, names: ["a"] }, 422],
   ] as const) {
     test(`gets ${status} for ${what}`, async () => {
