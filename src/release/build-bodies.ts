@@ -3,10 +3,10 @@ import { ConcurrencyOptions, type CreateDeployment, type UpdateDeployment } from
 import { isMapping, type Placeholder, pythonText } from "../prefect-api/templating.ts";
 import type { Problem } from "../project/problem.ts";
 import { buildCreateSchedule, parseSchedule, readScheduleConfig, type Schedule } from "../project/schedules.ts";
-import { VERSION_TYPES } from "../project/schema.ts";
+import { VERSION_TYPES, type VersionType } from "../project/schema.ts";
 import { type Environment, fillOutputs, fillPullSteps } from "../project/template.ts";
 import { type DeploymentTrigger, parseTrigger } from "../project/triggers.ts";
-import { findVersionInfo, type VersionInfo } from "../project/version-info.ts";
+import type { VersionInfo } from "../project/version-info.ts";
 import { normalizeName } from "./check-deployment.ts";
 import { checkJobVariables, checkParameters } from "./check-values.ts";
 import type { PreparedDeployment, Report } from "./prepared-deployment.ts";
@@ -27,9 +27,9 @@ export interface ReadyDeployment {
 }
 
 interface BuildOptions {
-  root: string;
   env: Environment;
   now: Date;
+  findVersion(type: VersionType | undefined): Promise<VersionInfo | undefined>;
   outputs: Record<string, unknown>;
   /** Images as steps name them → as the deployment is to run them. */
   pins: ReadonlyMap<string, string>;
@@ -181,7 +181,7 @@ async function chooseVersion(
   options: BuildOptions,
 ): Promise<{ version: string | null; info: VersionInfo }> {
   const explicit = final.version || undefined;
-  const info = await findVersionInfo(options.root, options.env, final.version_type ?? undefined);
+  const info = await options.findVersion(final.version_type ?? undefined);
   const version = explicit ?? info?.version ?? prepared.flow.version;
   return {
     version,

@@ -6,7 +6,7 @@ import { listPins } from "./run-steps.ts";
 
 /** Fills what the steps gave into every deployment. Throws what is wrong with them, all of it. */
 export async function buildReady(
-  { request, prepared, triggerFlags }: PreparedProject,
+  { request, prepared, triggerFlags, findVersion }: PreparedProject,
   { outputs }: RunSteps,
 ): Promise<ReadyDeployment[]> {
   const ready: ReadyDeployment[] = [];
@@ -14,8 +14,8 @@ export async function buildReady(
   for (const [index, each] of prepared.entries()) {
     const own = outputs[index] ?? { values: {}, images: [] };
     const built = await buildBodies(each, {
-      root: request.root,
       env: request.env,
+      findVersion,
       now: (request.now ?? (() => new Date()))(),
       outputs: own.values,
       pins: listPins(own),

@@ -1,8 +1,10 @@
 import { buildProjectError, describeInvalidEntries, hasErrors, loadProject, type Project } from "../project/load.ts";
 import { hasFlags } from "../project/overlay.ts";
 import { compareProblems, describeProblem, type Problem } from "../project/problem.ts";
+import type { VersionType } from "../project/schema.ts";
 import { type Selected, selectEntries } from "../project/select.ts";
 import { loadTriggerFlags } from "../project/triggers.ts";
+import { findVersionInfo, type VersionInfo } from "../project/version-info.ts";
 import { UserError } from "../shared/errors.ts";
 import { prepareDeployment } from "./prepare.ts";
 import type { Preparation, PreparedDeployment } from "./prepared-deployment.ts";
@@ -17,6 +19,8 @@ export interface PreparedProject {
   prepared: PreparedDeployment[];
   /** What `--trigger` says. */
   triggerFlags: unknown[];
+  /** Asks git once for each type, whatever the number of deployments. */
+  findVersion(type: VersionType | undefined): Promise<VersionInfo | undefined>;
   /** The file has deployments that were not selected. */
   isPart: boolean;
 }
@@ -28,7 +32,17 @@ export async function prepareProject(given: DeployRequest): Promise<PreparedProj
   const selected = selectDeployments(project, request);
   const triggerFlags = await loadTriggerFlags(request.root, selected.many ? [] : (request.flags.triggers ?? []));
   const prepared = await prepareAll(project, selected, request);
-  return { request, project, prepared, triggerFlags, isPart: selected.entries.length < project.entries.length };
+  const isPart = selected.entries.length < project.entries.length;
+  return { request, project, prepared, triggerFlags, findVersion: createVersionFinder(request), isPart };
+}
+
+function createVersionFinder({ root, env }: DeployRequest): PreparedProject["findVersion"] {
+  const versions = new Map<VersionType | undefined, Promise<VersionInfo | undefined>>();
+  return (type) => {
+    const known = versions.get(type) ?? findVersionInfo(root, env, type);
+    versions.set(type, known);
+    return known;
+  };
 }
 
 /** Many deployments share what is to be said about them. */
