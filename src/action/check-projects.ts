@@ -5,7 +5,7 @@ import { selectEntries } from "../project/select.ts";
 import { errorMessage, UserError } from "../shared/errors.ts";
 import type { Ending } from "./finish.ts";
 import { locateProblems } from "./locate-problems.ts";
-import { listProjectFiles, type ProjectFile } from "./project-files.ts";
+import { listProjectFiles, type ProjectFile, showPlace } from "./project-files.ts";
 import type { Step } from "./step.ts";
 import type { Story } from "./story.ts";
 
@@ -44,7 +44,7 @@ async function checkProject(
 ): Promise<{ names: string[]; errors: string[] }> {
   const project = await loadProject(root, file);
   if (!project.exists) {
-    throw new UserError("PROJECT_FILE_MISSING", `The checkout has no ${projectPath}/${file}.`);
+    throw new UserError("PROJECT_FILE_MISSING", `The checkout has no ${showPlace({ projectPath, file })}.`);
   }
   const errors: string[] = [];
   for (const problem of [...project.problems, ...project.entries.flatMap((entry) => entry.problems)]) {

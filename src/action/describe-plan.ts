@@ -110,13 +110,9 @@ function describeFields(head: string, fields: readonly FieldChange[], hasBefore:
     describeValue(field, "after"),
   ]);
   const titles = hasBefore ? ["field", "before", "after"] : ["field", "value"];
-  const names = shown.map(({ field }) => prose(field)).join(", ");
-  return `<details><summary>${htmlHead(head, names)}</summary>\n\n${table(titles, rows)}\n\n</details>`;
-}
-
-/** GitHub reads no Markdown inside of `summary` unless it stands on lines of its own. */
-function htmlHead(head: string, names: string): string {
-  return `\n\n${head} · ${names}\n\n`;
+  const names = [...new Set(shown.map(({ field }) => field.split(".")[0] ?? field))].map((name) => code(name));
+  const label = hasBefore ? "before and after" : "values";
+  return `${head}: ${names.join(", ")}\n<details><summary>${label}</summary>\n\n${table(titles, rows)}\n\n</details>`;
 }
 
 function isEmpty(value: unknown): boolean {

@@ -12,6 +12,11 @@ export interface ProjectFile {
   projectPath: string;
 }
 
+/** The file's path from the repository's root, for people. */
+export function showPlace({ projectPath, file }: Pick<ProjectFile, "projectPath" | "file">): string {
+  return projectPath === "." ? file : `${projectPath}/${file}`;
+}
+
 const DEFAULT_FILE = "prefect.yaml";
 const GLOB = /[*?[{]/;
 const MAX_PROJECTS = 200;

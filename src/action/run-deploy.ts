@@ -1,6 +1,6 @@
 import type { Change, Plan } from "../flowyard-api/releases.ts";
 import { startGitHubDeployment } from "../github/deployments.ts";
-import { type ReleaseResult, release } from "../release/release.ts";
+import { planRelease, type ReleaseResult, release } from "../release/release.ts";
 import { UserError } from "../shared/errors.ts";
 import { blameProject } from "./blame-project.ts";
 import { countDone } from "./describe-plan.ts";
@@ -8,7 +8,7 @@ import { withRegistryLogin } from "./docker-login.ts";
 import type { Ending } from "./finish.ts";
 import { isUntouched } from "./only-changed.ts";
 import { savePlanOutputs } from "./plan-outputs.ts";
-import { listProjectFiles, type ProjectFile } from "./project-files.ts";
+import { listProjectFiles, type ProjectFile, showPlace } from "./project-files.ts";
 import { buildReleaseRequest } from "./release-request.ts";
 import { findRunUrl } from "./report.ts";
 import type { Step } from "./step.ts";
@@ -27,12 +27,34 @@ export function runDeploy(given: Step, story: Story, deploy: DeployRequest): Pro
         { hint: "Hand over the output plan-hash of a plan of the same files." },
       );
     }
+    if (projects.length > 1) {
+      await checkAll(step, story, projects, deploy);
+    }
     for (const [index, project] of projects.entries()) {
       step.signal.throwIfAborted();
       await blameProject(story, project, () => deployProject(step, story, project, { deploy, hash: hashes[index] }));
       await savePlanOutputs(step, story);
     }
     return decideEnding(story, deploy.environment);
+  });
+}
+
+/** What is wrong with one project shall be known before another one is released. */
+async function checkAll(
+  step: Step,
+  story: Story,
+  projects: readonly ProjectFile[],
+  deploy: DeployRequest,
+): Promise<void> {
+  await step.runner.group(`Check ${projects.length} projects`, async () => {
+    for (const project of projects) {
+      await blameProject(story, project, async () => {
+        const { plan } = await planRelease(await buildReleaseRequest(step, story, project, deploy));
+        if (plan.refusal !== null) {
+          throw new UserError(plan.refusal.code, `${showPlace(project)}: ${plan.refusal.message}`);
+        }
+      });
+    }
   });
 }
 
@@ -46,7 +68,7 @@ async function deployProject(
   const announce = () => {
     story.githubDeployment ??= announceDeployment(step, deploy.environment);
   };
-  await runner.group(`Deploy ${project.projectPath}/${project.file}`, async () => {
+  await runner.group(`Deploy ${showPlace(project)}`, async () => {
     const request = await buildReleaseRequest(step, story, project, { ...deploy, onWork: announce });
     if (step.inputs["only-changed"] && (await isUntouched(step, request))) {
       runner.info("Nothing in the project's folder changed since the commit that is live.");

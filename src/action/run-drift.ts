@@ -2,7 +2,7 @@ import type { Change, Plan } from "../flowyard-api/releases.ts";
 import { UserError } from "../shared/errors.ts";
 import { countChanges, hasChanges, listPlanLines } from "./describe-plan.ts";
 import type { Ending } from "./finish.ts";
-import { listProjectFiles } from "./project-files.ts";
+import { listProjectFiles, showPlace } from "./project-files.ts";
 import { findScope } from "./release-scope.ts";
 import { connectServer } from "./server.ts";
 import type { Step } from "./step.ts";
@@ -22,6 +22,9 @@ export async function runDrift(step: Step, story: Story, { environment }: Deploy
   for (const project of await listProjectFiles(step.workspace, inputs["prefect-file"])) {
     const scope = await findScope(step, project, environment);
     const drift = await client.releases.findDrift(scope);
+    if (drift.release === null) {
+      story.unknowns.push(`${showPlace(project)} has no release into ${environment} to compare with.`);
+    }
     const plan: Plan = {
       plan_hash: drift.release?.plan_hash ?? "",
       scope,

@@ -4,7 +4,7 @@ import { countChanges, hasChanges, listPlanLines } from "./describe-plan.ts";
 import { withRegistryLogin } from "./docker-login.ts";
 import type { Ending } from "./finish.ts";
 import { savePlanOutputs } from "./plan-outputs.ts";
-import { listProjectFiles } from "./project-files.ts";
+import { listProjectFiles, showPlace } from "./project-files.ts";
 import { buildReleaseRequest } from "./release-request.ts";
 import type { Step } from "./step.ts";
 import type { Story } from "./story.ts";
@@ -14,9 +14,8 @@ import type { DeployRequest } from "./trigger.ts";
 export function runPlan(given: Step, story: Story, deploy: DeployRequest): Promise<Ending> {
   return withRegistryLogin(given, async (step) => {
     for (const project of await listProjectFiles(step.workspace, step.inputs["prefect-file"])) {
-      const place = `${project.projectPath}/${project.file}`;
       await blameProject(story, project, () =>
-        step.runner.group(`Plan ${place}`, async () => {
+        step.runner.group(`Plan ${showPlace(project)}`, async () => {
           const request = await buildReleaseRequest(step, story, project, deploy);
           const { plan, images, skippedSteps, isStockServer } = await planRelease(request);
           story.projects.push({ ...project, plan, images, release: undefined, deployments: {}, names: [] });

@@ -2,6 +2,7 @@ import { code, codeBlock, fitBlocks, link, prose, table } from "../github/markdo
 import type { ImageReport } from "../release/images/report-images.ts";
 import { countChanges, describePlan } from "./describe-plan.ts";
 import { type Ending, failsStep } from "./finish.ts";
+import { showPlace } from "./project-files.ts";
 import type { ProjectOutcome, Story } from "./story.ts";
 
 export interface SummaryContext {
@@ -56,9 +57,8 @@ function buildFoot(ending: Ending, { sha, runUrl }: SummaryContext): string {
 }
 
 function describeProject(project: ProjectOutcome, isOneOfMany: boolean): string[] {
-  const { plan, projectPath, file } = project;
-  const place = projectPath === "." ? file : `${projectPath}/${file}`;
-  const blocks = isOneOfMany ? [`#### ${code(place)}`] : [];
+  const { plan } = project;
+  const blocks = isOneOfMany ? [`#### ${code(showPlace(project))}`] : [];
   if (plan === undefined) {
     return project.names.length === 0
       ? blocks

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { retry } from "@octokit/plugin-retry";
 import { throttling } from "@octokit/plugin-throttling";
 import { Octokit } from "@octokit/rest";
@@ -40,6 +41,8 @@ export function createGitHub({ apiUrl, token, repository, userAgent, onProblem }
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     retry: { retries: RETRIES },
     throttle: {
+      // Limits are kept by id for the whole process; another connection has its own.
+      id: randomUUID(),
       onRateLimit: (retryAfter, _options, _octokit, retryCount) => retryCount === 0 && retryAfter <= MAX_WAIT_SECONDS,
       onSecondaryRateLimit: (retryAfter, _options, _octokit, retryCount) =>
         retryCount === 0 && retryAfter <= MAX_WAIT_SECONDS,
