@@ -1,4 +1,4 @@
-import { ERROR_CODES, type ErrorCode } from "../shared/error-codes.ts";
+import type { ErrorCode } from "../shared/error-codes.ts";
 
 /** How the step ends. `failed` and `refused` fail it, `cancelled` was stopped from outside. */
 export type Result = "succeeded" | "unchanged" | "ignored" | "refused" | "failed" | "cancelled";
@@ -55,8 +55,4 @@ export function resultOf(code: ReasonCode): Result {
     return REASON_CODES[code as keyof typeof REASON_CODES];
   }
   return REFUSALS.has(code) ? "refused" : "failed";
-}
-
-export function isReasonCode(code: string): code is ReasonCode {
-  return Object.hasOwn(REASON_CODES, code) || Object.hasOwn(ERROR_CODES, code);
 }
