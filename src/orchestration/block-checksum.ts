@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { isJsonObject } from "../prefect-api/exact-json.ts";
 import type { JsonObject } from "../prefect-api/primitives.ts";
 
 /**
@@ -7,7 +8,7 @@ import type { JsonObject } from "../prefect-api/primitives.ts";
  */
 export function computeBlockChecksum(fields: JsonObject): string {
   const { definitions, ...rest } = removeKey(fields, "secret_fields");
-  const own = isObject(definitions) ? listOwnDefinitions(rest, definitions) : {};
+  const own = isJsonObject(definitions) ? listOwnDefinitions(rest, definitions) : {};
   const hashed = Object.keys(own).length > 0 ? { ...rest, definitions: own } : rest;
   const text = pythonJson([[hashed], {}]);
   return `sha256:${createHash("sha256").update(text).digest("hex")}`;
@@ -17,7 +18,7 @@ function removeKey(value: JsonObject, key: string): JsonObject {
   return Object.fromEntries(
     Object.entries(value)
       .filter(([name]) => name !== key)
-      .map(([name, inner]) => [name, isObject(inner) ? removeKey(inner, key) : inner]),
+      .map(([name, inner]) => [name, isJsonObject(inner) ? removeKey(inner, key) : inner]),
   );
 }
 
@@ -28,7 +29,7 @@ function listOwnDefinitions(fields: JsonObject, definitions: JsonObject): JsonOb
   for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
     const definition = definitions[name];
     // An empty definition ("any JSON value") does not count, as in Python.
-    const counts = isObject(definition) && Object.keys(definition).length > 0 && !(name in found);
+    const counts = isJsonObject(definition) && Object.keys(definition).length > 0 && !(name in found);
     if (counts && (definition["block_type_slug"] ?? null) === null) {
       found[name] = definition;
       waiting.push(...listReferences(definition));
@@ -41,7 +42,7 @@ function listReferences(value: unknown): string[] {
   if (Array.isArray(value)) {
     return value.flatMap(listReferences);
   }
-  if (!isObject(value)) {
+  if (!isJsonObject(value)) {
     return [];
   }
   const own = typeof value["$ref"] === "string" ? [value["$ref"].replace("#/definitions/", "")] : [];
@@ -53,7 +54,7 @@ function pythonJson(value: unknown): string {
   if (Array.isArray(value)) {
     return `[${value.map(pythonJson).join(", ")}]`;
   }
-  if (isObject(value)) {
+  if (isJsonObject(value)) {
     const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
     return `{${entries.map(([key, inner]) => `${pythonText(key)}: ${pythonJson(inner)}`).join(", ")}}`;
   }
@@ -65,8 +66,4 @@ function pythonText(text: string): string {
     /[\u007f-\uffff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

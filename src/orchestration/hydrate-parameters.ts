@@ -1,3 +1,4 @@
+import { isJsonObject, parseExactJson } from "../prefect-api/exact-json.ts";
 import type { JsonObject } from "../prefect-api/primitives.ts";
 import { errorMessage, UserError } from "../shared/errors.ts";
 
@@ -11,7 +12,7 @@ export function listVariableNames(parameters: unknown): string[] {
   if (Array.isArray(parameters)) {
     return parameters.flatMap(listVariableNames);
   }
-  if (!isObject(parameters)) {
+  if (!isJsonObject(parameters)) {
     return [];
   }
   const own =
@@ -28,7 +29,7 @@ export function listVariableNames(parameters: unknown): string[] {
  */
 export function hydrateParameters(parameters: JsonObject, findVariable: FindVariable): JsonObject {
   const hydrated = hydrate(parameters, findVariable);
-  return isObject(hydrated) ? hydrated : {};
+  return isJsonObject(hydrated) ? hydrated : {};
 }
 
 /** The same, and the error says whose parameters they are. */
@@ -46,15 +47,11 @@ export function hydrateParametersOf(
   }
 }
 
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function hydrate(value: unknown, findVariable: FindVariable): unknown {
   if (Array.isArray(value)) {
     return value.map((item) => hydrate(item, findVariable)).filter((item) => item !== REMOVED);
   }
-  if (!isObject(value)) {
+  if (!isJsonObject(value)) {
     return value;
   }
   if ("__prefect_kind" in value) {
@@ -89,7 +86,7 @@ function hydrateKind(value: JsonObject, findVariable: FindVariable): unknown {
 }
 
 function hydrateNested(value: unknown, findVariable: FindVariable): unknown {
-  return isObject(value) ? hydrate(value, findVariable) : value;
+  return isJsonObject(value) ? hydrate(value, findVariable) : value;
 }
 
 function readJson(value: unknown): unknown {
@@ -97,7 +94,7 @@ function readJson(value: unknown): unknown {
     return value;
   }
   try {
-    return JSON.parse(value);
+    return parseExactJson(value);
   } catch (error) {
     return refuse(`Invalid JSON: ${errorMessage(error)}`);
   }

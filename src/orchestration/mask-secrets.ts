@@ -1,3 +1,4 @@
+import { isJsonObject } from "../prefect-api/exact-json.ts";
 import type { JsonObject } from "../prefect-api/primitives.ts";
 
 const MASK = "********";
@@ -26,12 +27,12 @@ function maskPath(data: JsonObject, [key, ...rest]: string[]): JsonObject {
   if (rest.length === 0) {
     return { ...data, [key]: MASK };
   }
-  return isObject(value) ? { ...data, [key]: maskPath(value, rest) } : data;
+  return isJsonObject(value) ? { ...data, [key]: maskPath(value, rest) } : data;
 }
 
 function maskLeaves(data: JsonObject): JsonObject {
   return Object.fromEntries(
-    Object.entries(data).map(([key, value]) => [key, isObject(value) ? maskLeaves(value) : MASK]),
+    Object.entries(data).map(([key, value]) => [key, isJsonObject(value) ? maskLeaves(value) : MASK]),
   );
 }
 
@@ -54,13 +55,9 @@ function unmaskPath(data: JsonObject, stored: JsonObject, [key, ...rest]: string
   if (rest.length === 0) {
     return { ...data, [key]: keepLeaf(value, before) };
   }
-  return isObject(value) && isObject(before) ? { ...data, [key]: unmaskPath(value, before, rest) } : data;
+  return isJsonObject(value) && isJsonObject(before) ? { ...data, [key]: unmaskPath(value, before, rest) } : data;
 }
 
 function keepLeaf(value: unknown, before: unknown): unknown {
   return value === MASK && before !== undefined ? before : value;
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,6 @@
 import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
 import { errorMessage } from "../shared/errors.ts";
+import { isJsonObject, toOrdinaryNumbers, toOrdinaryObject } from "./exact-json.ts";
 import type { JsonObject } from "./primitives.ts";
 import { runWithin } from "./time-limit.ts";
 
@@ -44,7 +45,8 @@ export function compileSchema(schema: JsonObject, rules: SchemaRules): Validate 
   const validate = isCostly ? compileInTime(compile) : compile();
   // The instance keeps every schema it has seen; the function does not need it to.
   ajv.removeSchema(prepared);
-  return (value) => {
+  return (given) => {
+    const value = toOrdinaryNumbers(given);
     try {
       const fits = isCostly ? runWithin(MAX_MILLISECONDS, () => validate(value)) : validate(value);
       return fits ? undefined : describe(validate.errors?.at(-1));
@@ -88,24 +90,20 @@ export class SchemaCache {
   }
 }
 
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /**
  * What Prefect makes of a schema before it validates: optional keys of one type may also be null, tuples of older
  * pydantic become `prefixItems`, blocks may be given by reference. Source: prefect/utilities/schema_tools/validation.py.
  */
 function prepareSchema(schema: JsonObject, rules: SchemaRules): JsonObject {
-  const copy = structuredClone(schema);
+  const copy = toOrdinaryObject(schema);
   // Ids would be registered in the validator for all schemas together.
   delete copy["$id"];
   delete copy["$schema"];
   prepareProperties(copy, rules);
   const definitions = copy["definitions"];
-  if (isObject(definitions)) {
+  if (isJsonObject(definitions)) {
     for (const [name, definition] of Object.entries(definitions)) {
-      if (isObject(definition)) {
+      if (isJsonObject(definition)) {
         prepareProperties(definition, rules);
         if ("block_type_slug" in definition) {
           definitions[name] = { oneOf: [definition, BLOCK_REFERENCE] };
@@ -128,12 +126,12 @@ const BLOCK_REFERENCE = {
 
 function prepareProperties(schema: JsonObject, rules: SchemaRules): void {
   const properties = schema["properties"];
-  if (!isObject(properties)) {
+  if (!isJsonObject(properties)) {
     return;
   }
   const required = Array.isArray(schema["required"]) ? schema["required"] : [];
   for (const [name, property] of Object.entries(properties)) {
-    if (!isObject(property)) {
+    if (!isJsonObject(property)) {
       continue;
     }
     const nullable = !("default" in property) || rules.allowNullWithDefault;
@@ -161,7 +159,7 @@ function withoutRequiredInside(value: unknown): unknown {
   if (Array.isArray(value)) {
     return value.map(withoutRequiredInside);
   }
-  return isObject(value) ? withoutRequired(value) : value;
+  return isJsonObject(value) ? withoutRequired(value) : value;
 }
 
 function describe(error: ErrorObject | undefined): string {

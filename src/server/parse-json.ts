@@ -1,3 +1,5 @@
+import { parseExactJson } from "../prefect-api/exact-json.ts";
+
 /** Deeper than any parameters or templates; recursive code runs out of stack at a few thousand. */
 const MAX_JSON_DEPTH = 500;
 
@@ -11,7 +13,7 @@ export function parseJson(text: string): unknown {
   if (text.length > MAX_JSON_DEPTH && isTooDeep(text)) {
     throw new RangeError(`it is nested more than ${MAX_JSON_DEPTH} levels deep`);
   }
-  return JSON.parse(text);
+  return parseExactJson(text);
 }
 
 function isTooDeep(text: string): boolean {

@@ -1,3 +1,5 @@
+import { parseExactJson } from "../prefect-api/exact-json.ts";
+
 /** How values are kept in columns: JSON as text, booleans as 0 and 1. Nothing else converts. */
 
 export function toJson(value: unknown): string {
@@ -10,11 +12,11 @@ export function toJsonOrNull(value: unknown): string | null {
 
 /** Reads what `toJson` wrote: our own data, parsed once at the row's edge and trusted from there on. */
 export function fromJson<T>(text: string): T {
-  return JSON.parse(text);
+  return parseExactJson<T>(text);
 }
 
 export function fromJsonOrNull<T>(text: string | null): T | null {
-  return text === null ? null : JSON.parse(text);
+  return text === null ? null : parseExactJson<T>(text);
 }
 
 export function toBit(value: boolean): number {

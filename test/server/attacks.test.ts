@@ -110,6 +110,26 @@ describe("a hostile client", () => {
     }
   });
 
+  test("gets back the numbers that it sent, digit by digit", async () => {
+    const sent =
+      '{"id":12345678901234567890,"deep":[{"least":-9223372036854775808}],"near":9007199254740993,"half":0.5}';
+    const schema = '{"type":"object","properties":{"id":{"type":"integer","maximum":18446744073709551615}}}';
+    const deployment = await sendText(
+      "/deployments/",
+      `{"name":"numbers","flow_id":"${flowId}","parameter_openapi_schema":${schema}}`,
+    );
+
+    const run = await sendText(`/deployments/${deployment.body.id}/create_flow_run`, `{"parameters":${sent}}`);
+    const stored = await plane.app.inject({ method: "GET", url: `/api/flow_runs/${run.body.id}` });
+    const refused = await sendText(
+      `/deployments/${deployment.body.id}/create_flow_run`,
+      '{"parameters":{"id":18446744073709551616000}}',
+    );
+
+    assert.ok(stored.payload.includes(`"parameters":${sent}`), stored.payload);
+    assert.deepEqual([run.status, refused.status], [201, 409]);
+  });
+
   test("gets no other route by dots and slashes in a name, nor an answer by bad escapes", async () => {
     for (const [path, status] of [
       ["..%2f..%2fflows", 404],
