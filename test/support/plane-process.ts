@@ -31,6 +31,10 @@ export interface PlaneProcess extends AsyncDisposable {
   process: TestProcess;
   apiUrl: string;
   folder: string;
+  /** Kills it without warning. */
+  kill(): Promise<void>;
+  /** Starts it again, killed first if need be, over the same database, at the same address. */
+  start(): Promise<void>;
 }
 
 /** A real control plane in a process and folder of its own, ready to answer. */
@@ -38,12 +42,38 @@ export async function startPlane(env: Record<string, string> = {}): Promise<Plan
   const folder = await mkdtemp(join(tmpdir(), "flowyard-plane-"));
   const port = await findFreePort();
   const apiUrl = `http://127.0.0.1:${port}/api`;
-  const plane = new TestProcess(
+  const plane: PlaneProcess = {
+    process: launchPlane(folder, port, env),
+    apiUrl,
+    folder,
+    async kill() {
+      plane.process.child.kill("SIGKILL");
+      await plane.process.finish(10_000);
+    },
+    async start() {
+      await plane.kill();
+      plane.process = launchPlane(folder, port, env);
+      await waitForPlane(plane.process, apiUrl);
+    },
+    async [Symbol.asyncDispose]() {
+      await plane.process.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  await waitForPlane(plane.process, apiUrl);
+  return plane;
+}
+
+function launchPlane(folder: string, port: number, env: Record<string, string>): TestProcess {
+  return new TestProcess(
     flowyard,
     ["server", "start", "--port", String(port), "--database", join(folder, "plane.sqlite")],
     { cwd: folder, env: plainEnvironment(folder, env) },
   );
-  await waitUntil(
+}
+
+function waitForPlane(plane: TestProcess, apiUrl: string): Promise<void> {
+  return waitUntil(
     async () => {
       if (plane.child.exitCode !== null) {
         throw new Error(`the plane ended with ${plane.child.exitCode}:\n${plane.output}`);
@@ -55,13 +85,4 @@ export async function startPlane(env: Record<string, string> = {}): Promise<Plan
     },
     { timeoutMs: 20_000, what: "the plane's health", evidence: () => plane.output },
   );
-  return {
-    process: plane,
-    apiUrl,
-    folder,
-    async [Symbol.asyncDispose]() {
-      await plane.stop();
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
 }

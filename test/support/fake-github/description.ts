@@ -33,7 +33,7 @@ const document = Document.parse(
   JSON.parse(readFileSync(join(import.meta.dirname, "../../fixtures/github-rest.json"), "utf8")),
 );
 
-/** GitHub answers these everywhere with `basic-error`, whatever the description lists; 400 and 422 for bad requests. */
+/** GitHub answers these everywhere with its usual error, whatever the description lists. 400 and 422 are for bad requests. */
 const EVERYWHERE = new Set([400, 401, 403, 404, 422, 429]);
 
 export const operations: Operation[] = Object.entries(document.paths).flatMap(([path, methods]) =>
@@ -178,7 +178,7 @@ export function findResponseSchema(operation: Operation, status: number): JsonOb
   }
   // A listed refusal without a schema has GitHub's usual body too.
   const refused = listed === null || EVERYWHERE.has(status) || status >= 500;
-  return refused ? findComponent("basic-error") : undefined;
+  return refused ? findComponent(status === 422 ? "validation-error" : "basic-error") : undefined;
 }
 
 /** Schemas are open, so a misspelt field passes them: paths of all properties that no schema in force knows. */

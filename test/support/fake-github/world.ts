@@ -5,6 +5,10 @@ import { isObject, type Json, JsonObject } from "./json.ts";
 
 export const eventsFolder = join(import.meta.dirname, "../../fixtures/github-events");
 
+const Index = z.object({
+  cases: z.array(z.object({ file: z.string(), event: z.string(), env: z.object({ GITHUB_SHA: z.string() }) })),
+});
+
 interface Commit {
   sha: string;
   parents: string[];
@@ -86,6 +90,9 @@ export class World {
     const head = z.string().parse(push["after"]);
     this.addCommit({ sha: head, parents: [before], files: new Map([["README.md", "# Hello, world\n"]]) });
     this.refs.set("refs/heads/main", head);
+    for (const sha of listEventCommits().filter((it) => !this.commits.has(it))) {
+      this.addCommit({ sha, parents: [head], files: new Map() });
+    }
   }
 
   nextId(): number {
@@ -171,6 +178,15 @@ export class World {
   #addUser(user: JsonObject): void {
     this.users.set(z.string().parse(user["login"]), user);
   }
+}
+
+/** The commits that runs of the fixtures' events are for: pushed ones, heads of pull requests and test merges. */
+function listEventCommits(): string[] {
+  const { cases } = Index.parse(JSON.parse(readFileSync(join(eventsFolder, "index.json"), "utf8")));
+  const heads = cases
+    .filter((it) => it.event === "pull_request")
+    .map((it) => z.string().parse(pick(pick(readEvent(it.file), "pull_request"), "head")["sha"]));
+  return [...heads, ...cases.map((it) => it.env.GITHUB_SHA)];
 }
 
 export function readEvent(file: string): JsonObject {
