@@ -118,7 +118,9 @@ function describeRefusal(image: string, call: Call, answer: Answer): UserError |
   if (call.method === "PUT") {
     return pushRefused(image, text, undefined);
   }
-  return new UserError("IMAGE_PULL_REFUSED", `The registry refused to say what image "${image}" is: ${text}`);
+  return new UserError("IMAGE_PULL_REFUSED", `The registry refused to say what image "${image}" is: ${text}`, {
+    hint: "Check the image's name, and that the credentials may read it.",
+  });
 }
 
 const RegistryErrors = z.object({
@@ -219,6 +221,9 @@ async function authorize(
   const scope = `repository:${buildManifestPath(image).repository}:${call.action}`;
   const service = parameters["service"] ?? "";
   const realm = parameters["realm"] ?? "";
+  if (!URL.canParse(realm)) {
+    throw loginRefused(image, `it names "${realm}" for tokens, which is no address`, undefined);
+  }
   const got =
     credentials?.identitytoken === undefined
       ? await fetchText(access, `${realm}?${new URLSearchParams({ service, scope })}`, {
@@ -234,14 +239,22 @@ async function authorize(
             scope,
           }),
         });
-  if (got.status === 401 || got.status === 403) {
+  if (got.status === 401) {
     throw loginRefused(image, `${new URL(realm).host} answered ${got.status}${readReason(got.text)}`, undefined);
   }
   if (got.status !== 200) {
     throw describeRefusal(image, call, got);
   }
-  const { token, access_token } = Token.parse(JSON.parse(got.text));
-  return `Bearer ${token ?? access_token ?? ""}`;
+  return `Bearer ${readToken(image, realm, got.text)}`;
+}
+
+function readToken(image: string, realm: string, text: string): string {
+  try {
+    const { token, access_token } = Token.parse(JSON.parse(text));
+    return token ?? access_token ?? "";
+  } catch (cause) {
+    throw loginRefused(image, `${new URL(realm).host} gave no token`, cause);
+  }
 }
 
 function buildBasic({ username = "", password = "" }: RegistryCredentials): string {

@@ -178,6 +178,7 @@ function addName(image: PlannedImage, name: string, tags: readonly string[]): Im
     isPushed: false,
     willBePushed: false,
     credentials: undefined,
+    isHidden: false,
     digest: null,
   };
   for (const tag of tags) {

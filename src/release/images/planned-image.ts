@@ -35,6 +35,8 @@ export interface ImageName {
   /** A push step is still to come: what the registry has is worth asking. */
   willBePushed: boolean;
   credentials: RegistryCredentials | undefined;
+  /** The registry does not let us look, so it is not asked again. */
+  isHidden: boolean;
   /** As its registry tells it; null before that, and for an image that stays here. */
   digest: string | null;
 }

@@ -52,18 +52,29 @@ function isPublished({ names }: PlannedImage): boolean {
   return [...names.values()].every(({ digest }) => digest !== null);
 }
 
-/** Null when the registry has no such tag, or cannot be reached from here: the engine may still reach it. */
+/**
+ * Null when the registry has no such tag, or does not let us look: only the engine may reach it, the credentials may be
+ * for pushing alone, and some registries refuse to speak of a repository that does not exist yet.
+ */
 async function findPublished(name: ImageName, tag: string, options: ImageSessionOptions): Promise<string | null> {
+  if (name.isHidden) {
+    return null;
+  }
   try {
     const { credentials } = name;
     return (await findRegistryDigest(options.registry, { image: `${name.name}:${tag}`, credentials })) ?? null;
   } catch (error) {
-    if (!hasCode(error, "REGISTRY_UNREACHABLE")) {
+    if (!isBlind(error)) {
       throw error;
     }
-    options.notice(`The registry of ${name.name} cannot be reached from here, so nothing in it is reused.`);
+    name.isHidden = true;
+    options.notice(`What the registry has of ${name.name} cannot be seen from here, so nothing in it is reused.`);
     return null;
   }
+}
+
+function isBlind(error: unknown): boolean {
+  return hasCode(error, "REGISTRY_UNREACHABLE") || hasCode(error, "IMAGE_PULL_REFUSED");
 }
 
 async function findLocal(engine: Engine, image: PlannedImage): Promise<string | undefined> {
@@ -80,6 +91,7 @@ async function findLocal(engine: Engine, image: PlannedImage): Promise<string | 
 async function provideImage(image: PlannedImage, options: SettleOptions): Promise<void> {
   const { spec } = image;
   if (spec === null) {
+    image.outcome = "reused";
     return; // Somebody else's: it is on the engine, or the push says that it is not.
   }
   await lookUpImage(image, options);
@@ -160,11 +172,14 @@ async function publishTag(
     return;
   }
   try {
-    await tagInRegistry(options.registry, { image: `${name.name}@${name.digest}`, credentials }, tag);
+    if (!name.isHidden) {
+      await tagInRegistry(options.registry, { image: `${name.name}@${name.digest}`, credentials }, tag);
+      return;
+    }
   } catch (error) {
-    if (!hasCode(error, "REGISTRY_UNREACHABLE") || image.imageId === undefined) {
+    if (!isBlind(error) || image.imageId === undefined) {
       throw error;
     }
-    await pushTag(name, tag, options);
   }
+  await pushTag(name, tag, options);
 }
