@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { isJsonObject } from "../prefect-api/exact-json.ts";
 
 /** JSON whose text does not depend on the order of keys; what is undefined is left out. */
 export function canonicalJson(value: unknown): string {
@@ -9,7 +10,7 @@ function sortKeys(value: unknown): unknown {
   if (Array.isArray(value)) {
     return value.map(sortKeys);
   }
-  if (typeof value !== "object" || value === null) {
+  if (!isJsonObject(value)) {
     return value;
   }
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));

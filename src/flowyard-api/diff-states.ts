@@ -1,6 +1,6 @@
-import { isMapping } from "../prefect-api/templating.ts";
+import { isJsonObject } from "../prefect-api/exact-json.ts";
 import type { Timestamp } from "../prefect-api/timestamp.ts";
-import { isSameJson } from "./canonical-json.ts";
+import { canonicalJson, isSameJson } from "./canonical-json.ts";
 import { type DeploymentState, EMPTY_STATE } from "./deployment-state.ts";
 import { hideSecrets } from "./hide-secrets.ts";
 import type { FieldChange, ReleaseImage } from "./releases.ts";
@@ -46,7 +46,7 @@ function diffNested(path: string[], previous: unknown, next: unknown): Differenc
   const isSchema = path[0] === "parameter_openapi_schema";
   const before = previous === undefined && isFilled(next) && !isSchema ? {} : previous;
   const after = next === undefined && isFilled(previous) && !isSchema ? {} : next;
-  if (!isMapping(before) || !isMapping(after)) {
+  if (!isJsonObject(before) || !isJsonObject(after)) {
     return diffWhole(path, before ?? null, after ?? null);
   }
   const keys = new Set([...Object.keys(before), ...Object.keys(after)]);
@@ -59,22 +59,27 @@ function diffNested(path: string[], previous: unknown, next: unknown): Differenc
 }
 
 function isFilled(value: unknown): boolean {
-  return isMapping(value) && Object.keys(value).length > 0;
+  return isJsonObject(value) && Object.keys(value).length > 0;
 }
 
 /** In an order of their own: servers list them by their last change. */
 function spellSchedules(schedules: readonly ScheduleState[]) {
-  return schedules
-    .map(({ schedule, active, max_scheduled_runs, parameters, slug }) => ({
+  return sortByText(
+    schedules.map(({ schedule, active, max_scheduled_runs, parameters, slug }) => ({
       ...spellSpec(schedule),
       active,
       ...(max_scheduled_runs !== null && { max_scheduled_runs }),
       ...(Object.keys(parameters).length > 0 && { parameters }),
       ...(slug !== null && { slug }),
-    }))
-    .map((schedule) => ({ schedule, text: JSON.stringify(schedule) }))
+    })),
+  );
+}
+
+function sortByText<T>(values: readonly T[]): T[] {
+  return values
+    .map((value) => ({ value, text: canonicalJson(value) }))
     .sort((a, b) => (a.text < b.text ? -1 : 1))
-    .map(({ schedule }) => schedule);
+    .map(({ value }) => value);
 }
 
 function diffTriggers(before: TriggerState[] | null, after: TriggerState[] | null): Difference[] {
@@ -84,7 +89,8 @@ function diffTriggers(before: TriggerState[] | null, after: TriggerState[] | nul
   const names = new Set([...before, ...after].map(({ name }) => name));
   const pick = (triggers: TriggerState[], wanted: string) => {
     const found = triggers.filter(({ name }) => name === wanted).map(({ id: _id, ...trigger }) => trigger);
-    return found.length > 1 ? found : (found[0] ?? null);
+    // In an order of their own, as schedules.
+    return found.length > 1 ? sortByText(found) : (found[0] ?? null);
   };
   return [...names].flatMap((name) => diffWhole(["triggers", name], pick(before, name), pick(after, name)));
 }

@@ -1,3 +1,5 @@
+import { isJsonObject } from "../prefect-api/exact-json.ts";
+
 export const HIDDEN = "********";
 
 const SECRET_WORDS = new Set([
@@ -10,8 +12,8 @@ const SECRET_PARTS = /passw(or)?d|secret|token|credential|apikey|accesskey|priva
 const ENVIRONMENT = /^(env|environ|environment|environment_?variables|env_?vars?)$|_env$/i;
 
 const SECRET_TEXTS: readonly [RegExp, string][] = [
-  // scheme://user:password@host and scheme://token@host
-  [/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi, `$1${HIDDEN}@`],
+  // scheme://user:password@host and scheme://token@host; bounded, so that no text takes long.
+  [/\b([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/@]{1,1000}@/gi, `$1${HIDDEN}@`],
   [/\b(Bearer|Basic)\s+[\w.~+/-]+=*/g, `$1 ${HIDDEN}`],
   [
     /((?:passw(?:or)?d|secret|token|api[_-]?key|credentials?|signature)["']?\s*[=:]\s*["']?)[^\s"'&,;]+/gi,
@@ -47,7 +49,7 @@ function hideWithin(value: unknown): unknown {
   if (Array.isArray(value)) {
     return value.map(hideWithin);
   }
-  if (typeof value === "object" && value !== null) {
+  if (isJsonObject(value)) {
     return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, hideSecrets(each, [key])]));
   }
   return value;
@@ -57,7 +59,7 @@ function hideAll(value: unknown): unknown {
   if (Array.isArray(value)) {
     return value.map(hideAll);
   }
-  if (typeof value === "object" && value !== null) {
+  if (isJsonObject(value)) {
     return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, hideAll(each)]));
   }
   return value === null || value === undefined || typeof value === "boolean" || value === "" ? value : HIDDEN;

@@ -1,5 +1,6 @@
 import type { Automation } from "../prefect-api/automations.ts";
 import type { JsonObject } from "../prefect-api/primitives.ts";
+import { canonicalJson } from "./canonical-json.ts";
 import type { ReleaseTrigger } from "./releases.ts";
 
 /** An automation that a deployment owns. In actions a `deployment_id` of null stands for that deployment. */
@@ -36,19 +37,46 @@ export function decideTriggers(
   wanted: readonly ReleaseTrigger[],
   { id, live, base, keepsPauses }: Context,
 ): TriggerState[] {
-  const free = new Set(live);
+  const pairs = pairTriggers(wanted, live, id);
+  const wasDisabled = new Set(
+    [...pairTriggers(base, live, id)].flatMap(([before, found]) => (before.enabled === false ? [found] : [])),
+  );
   return wanted.map((trigger) => {
-    const found = [...free].find(({ name }) => name === trigger.name);
-    if (found !== undefined) {
-      free.delete(found);
-    }
-    const wasDisabled = base.some(({ name, enabled }) => name === trigger.name && enabled === false);
+    const found = pairs.get(trigger);
     return {
       ...readCommon(trigger, id),
       id: found?.id ?? null,
-      enabled: trigger.enabled ?? (found === undefined || !keepsPauses || found.enabled || wasDisabled),
+      enabled: trigger.enabled ?? (found === undefined || !keepsPauses || found.enabled || wasDisabled.has(found)),
     };
   });
+}
+
+/** By name. Of several with one name those that say the same belong together: servers list them in any order. */
+function pairTriggers(
+  wanted: readonly ReleaseTrigger[],
+  live: readonly TriggerState[],
+  deploymentId: string | null,
+): Map<ReleaseTrigger, TriggerState> {
+  type Sign = (trigger: ReleaseTrigger) => string | undefined;
+  const signs: Sign[] = [
+    ({ enabled, ...rest }) =>
+      enabled === undefined ? undefined : canonicalJson([readCommon(rest, deploymentId), enabled]),
+    (trigger) => canonicalJson(readCommon(trigger, deploymentId)),
+    ({ name }) => name,
+  ];
+  const found = new Map<ReleaseTrigger, TriggerState>();
+  const free = new Set(live);
+  for (const sign of signs) {
+    for (const trigger of wanted) {
+      const mark = found.has(trigger) ? undefined : sign(trigger);
+      const match = mark === undefined ? undefined : [...free].find((each) => sign(each) === mark);
+      if (match !== undefined) {
+        found.set(trigger, match);
+        free.delete(match);
+      }
+    }
+  }
+  return found;
 }
 
 function readCommon(said: Omit<ReleaseTrigger, "enabled">, deploymentId: string | null) {

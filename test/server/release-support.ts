@@ -29,7 +29,7 @@ interface Wishes {
   [key: string]: unknown;
 }
 
-export function candidate(deployments: unknown[], { sha = SHA.one, committedAt, ...rest }: Wishes = {}) {
+export function candidate<T>(deployments: T[], { sha = SHA.one, committedAt, ...rest }: Wishes = {}) {
   return {
     scope: SCOPE,
     source: { event: "push", commit_sha: sha, ...(committedAt && { committed_at: committedAt }) },
