@@ -7,6 +7,7 @@ import { loadMachine } from "../../scripts/setup/machine.ts";
 import { type Engine, findEngine } from "../../src/docker/engine.ts";
 import { readEngineSettings } from "../../src/docker/engine-address.ts";
 import { findRegistryDigest } from "../../src/docker/registry.ts";
+import { deploy } from "../../src/release/deploy.ts";
 import { planRelease, type ReleaseRequest, release } from "../../src/release/release.ts";
 import { startTestPlane, type TestPlane } from "../cli/test-plane.ts";
 
@@ -41,13 +42,20 @@ describe("releases of images", { skip }, () => {
     engine = await findEngine(readEngineSettings({ HOME: plane.folder, DOCKER_HOST: dockerHost }));
   });
   after(async () => {
-    for (const { RepoTags } of await engine.docker.listImages()) {
-      for (const tag of (RepoTags ?? []).filter((each) => each.includes(mark))) {
-        await engine.docker.getImage(tag).remove({ force: true });
-      }
-    }
+    await forgetLocally();
     await plane[Symbol.asyncDispose]();
   });
+
+  async function forgetLocally(): Promise<void> {
+    for (const { RepoTags, RepoDigests } of await engine.docker.listImages()) {
+      for (const name of [...(RepoTags ?? []), ...(RepoDigests ?? [])].filter((each) => each.includes(mark))) {
+        await engine.docker
+          .getImage(name)
+          .remove({ force: true })
+          .catch(() => undefined); // its last tag may have taken it along
+      }
+    }
+  }
 
   /** A project of so many deployments that share an image; its Dockerfile and flow are what is written already. */
   async function request(count: number, change: { flow?: string; push?: boolean; tag?: string } = {}) {
@@ -187,6 +195,36 @@ describe("releases of images", { skip }, () => {
     assert.deepEqual(done.images[0]?.digests, { [mark]: null });
     assert.equal(again.changed, false);
     assert.equal(again.images[0]?.outcome, "reused");
+  });
+
+  it("are on the engine for a step that runs them before they are pushed, built or fetched by their content", async () => {
+    await writeDockerfile();
+    const name = `${image}-tested`;
+    const project = `build:
+- prefect_docker.deployments.steps.build_docker_image:
+    {id: built, image_name: "${name}", tag: v1, dockerfile: Dockerfile, pull: false}
+- prefect.deployments.steps.run_shell_script:
+    {id: tested, script: "docker image inspect --format found-it {{ built.image }}", stream_output: false}
+push:
+- prefect_docker.deployments.steps.push_docker_image: {image_name: "${name}", tag: v1}
+deployments:
+- {name: tested, entrypoint: "flow.py:hello", description: "{{ tested.stdout }}", work_pool: {name: pool}}
+`;
+    for (const expected of [
+      { built: 1, pulled: 0 },
+      { built: 0, pulled: 0 },
+      { built: 0, pulled: 1 },
+    ]) {
+      if (expected.pulled > 0) {
+        await forgetLocally();
+      }
+      const wanted = await request(1);
+      await writeFile(path.join(root, "prefect.yaml"), project);
+      await deploy(wanted);
+
+      assert.deepEqual({ built: count("Building image"), pulled: count("Pulling image") }, expected, said.join("\n"));
+      assert.equal((await plane.client.deployments.findByName("hello", "tested"))?.description, "found-it");
+    }
   });
 
   it("of a failing build leave every deployment as it was", async () => {

@@ -101,6 +101,9 @@ async function provideImage(image: PlannedImage, options: SettleOptions): Promis
     return;
   }
   const engine = await options.findEngine();
+  if (isPublished(image)) {
+    image.imageId ??= await findLocal(engine, image);
+  }
   if (image.imageId !== undefined) {
     options.progress(`Image ${label} is on this engine already.`);
   } else if (isPublished(image)) {
