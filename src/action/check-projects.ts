@@ -5,7 +5,8 @@ import { selectEntries } from "../project/select.ts";
 import { errorMessage, UserError } from "../shared/errors.ts";
 import type { Ending } from "./finish.ts";
 import { locateProblems } from "./locate-problems.ts";
-import { listProjectFiles, type ProjectFile, showPlace } from "./project-files.ts";
+import { showPlace } from "./project-files.ts";
+import { type SelectedProject, selectProjects, selectStrictly } from "./select-projects.ts";
 import type { Step } from "./step.ts";
 import type { Story } from "./story.ts";
 
@@ -19,8 +20,8 @@ export async function checkProjects(step: Step, story: Story, deployments: reado
     "Whether the images build: nobody else's code is run.",
   );
   const problems: string[] = [];
-  for (const file of await listProjectFiles(step.workspace, step.inputs["prefect-file"])) {
-    const { names, errors } = await checkProject(file, deployments, step, story);
+  for (const file of await selectProjects(step, deployments)) {
+    const { names, errors } = await checkProject(file, step, story);
     story.projects.push({ ...file, plan: undefined, images: [], release: undefined, deployments: {}, names });
     problems.push(...errors);
   }
@@ -37,8 +38,7 @@ export async function checkProjects(step: Step, story: Story, deployments: reado
 }
 
 async function checkProject(
-  { root, file, projectPath }: ProjectFile,
-  deployments: readonly string[],
+  { root, file, projectPath, names: wanted }: SelectedProject,
   step: Step,
   story: Story,
 ): Promise<{ names: string[]; errors: string[] }> {
@@ -53,7 +53,7 @@ async function checkProject(
     errors.push(...(problem.severity === "error" ? [text] : []));
   }
   const names: string[] = [];
-  for (const { entry, label, entrypoint } of select(project, deployments, step)) {
+  for (const { entry, label, entrypoint } of select(project, wanted, step)) {
     if (entry === undefined || entrypoint === undefined) {
       continue;
     }
@@ -74,9 +74,8 @@ async function checkProject(
   return { names, errors };
 }
 
-function select(project: Project, deployments: readonly string[], step: Step): Project["entries"] {
-  const selection = { names: deployments, all: deployments.length === 0, canCreate: false };
-  return selectEntries(project, selection, step.environment).entries;
+function select(project: Project, names: readonly string[], step: Step): Project["entries"] {
+  return selectEntries(project, { ...selectStrictly(names), canCreate: false }, step.environment).entries;
 }
 
 function joinPath(projectPath: string, file: string): string {

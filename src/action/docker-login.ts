@@ -25,7 +25,9 @@ export async function withRegistryLogin<T>(step: Step, work: (step: Step) => Pro
   const own = step.environment["DOCKER_CONFIG"] ?? join(step.environment["HOME"] ?? homedir(), ".docker");
   const folder = await mkdtemp(join(step.config.RUNNER_TEMP ?? tmpdir(), "flowyard-docker-"));
   try {
-    await copyDockerConfig(own, folder, registry, `${username}:${password}`);
+    const auth = Buffer.from(`${username}:${password}`, "utf8").toString("base64");
+    step.runner.mask(auth);
+    await copyDockerConfig(own, folder, registry, auth);
     return await work({ ...step, environment: { ...step.environment, DOCKER_CONFIG: folder } });
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -33,7 +35,7 @@ export async function withRegistryLogin<T>(step: Step, work: (step: Step) => Pro
 }
 
 /** Contexts and plugins stay where they are: buildx is one of them. */
-async function copyDockerConfig(from: string, to: string, registry: string, credentials: string): Promise<void> {
+async function copyDockerConfig(from: string, to: string, registry: string, auth: string): Promise<void> {
   for (const name of await readdir(from).catch(() => [])) {
     if (name !== "config.json") {
       await symlink(join(from, name), join(to, name));
@@ -42,7 +44,6 @@ async function copyDockerConfig(from: string, to: string, registry: string, cred
   const text = await readFile(join(from, "config.json"), "utf8").catch(() => "{}");
   const config = DockerConfig.parse(parseConfig(text));
   const { [registry]: _helper, ...credHelpers } = config.credHelpers;
-  const auth = Buffer.from(credentials, "utf8").toString("base64");
   const merged = { ...config, credHelpers, auths: { ...config.auths, [registry]: { auth } } };
   await writeFile(join(to, "config.json"), JSON.stringify(merged), { mode: 0o600 });
 }

@@ -7,12 +7,13 @@ import type { ProjectFile } from "./project-files.ts";
 import { findScope } from "./release-scope.ts";
 import { findRunUrl } from "./report.ts";
 import { cleanLine } from "./safe-text.ts";
+import { type SelectedProject, selectStrictly } from "./select-projects.ts";
 import { connectServer } from "./server.ts";
 import type { Step } from "./step.ts";
 import type { Story } from "./story.ts";
 import type { DeployRequest } from "./trigger.ts";
 
-interface Asked extends DeployRequest {
+interface Asked extends Pick<DeployRequest, "environment"> {
   /** Called when something is built or pushed, at the latest. */
   onWork?: () => void;
 }
@@ -21,7 +22,7 @@ interface Asked extends DeployRequest {
 export async function buildReleaseRequest(
   step: Step,
   story: Story,
-  project: ProjectFile,
+  project: SelectedProject,
   asked: Asked,
 ): Promise<ReleaseRequest> {
   const { runner, inputs, environment, signal } = step;
@@ -30,7 +31,7 @@ export async function buildReleaseRequest(
   return {
     root: project.root,
     projectFile: project.file,
-    selection: { names: asked.deployments, all: asked.deployments.length === 0 },
+    selection: selectStrictly(project.names),
     flags: {},
     images: { push: inputs.push, defaults: buildImageDefaults(step) },
     env: pool === undefined ? environment : { ...environment, PREFECT_DEFAULT_WORK_POOL_NAME: pool },

@@ -8,9 +8,10 @@ import { withRegistryLogin } from "./docker-login.ts";
 import type { Ending } from "./finish.ts";
 import { isUntouched } from "./only-changed.ts";
 import { savePlanOutputs } from "./plan-outputs.ts";
-import { listProjectFiles, type ProjectFile, showPlace } from "./project-files.ts";
+import { showPlace } from "./project-files.ts";
 import { buildReleaseRequest } from "./release-request.ts";
 import { findRunUrl } from "./report.ts";
+import { type SelectedProject, selectProjects } from "./select-projects.ts";
 import type { Step } from "./step.ts";
 import type { Story } from "./story.ts";
 import type { DeployRequest } from "./trigger.ts";
@@ -18,7 +19,7 @@ import type { DeployRequest } from "./trigger.ts";
 /** Builds, pushes and releases every project, one after the other, each whole or not at all. */
 export function runDeploy(given: Step, story: Story, deploy: DeployRequest): Promise<Ending> {
   return withRegistryLogin(given, async (step) => {
-    const projects = await listProjectFiles(step.workspace, step.inputs["prefect-file"]);
+    const projects = await selectProjects(step, deploy.deployments);
     const hashes = step.inputs["plan-hash"];
     if (hashes.length > 0 && hashes.length !== projects.length) {
       throw new UserError(
@@ -43,7 +44,7 @@ export function runDeploy(given: Step, story: Story, deploy: DeployRequest): Pro
 async function checkAll(
   step: Step,
   story: Story,
-  projects: readonly ProjectFile[],
+  projects: readonly SelectedProject[],
   deploy: DeployRequest,
 ): Promise<void> {
   await step.runner.group(`Check ${projects.length} projects`, async () => {
@@ -61,7 +62,7 @@ async function checkAll(
 async function deployProject(
   step: Step,
   story: Story,
-  project: ProjectFile,
+  project: SelectedProject,
   { deploy, hash }: { deploy: DeployRequest; hash: string | undefined },
 ): Promise<void> {
   const { runner } = step;

@@ -4,8 +4,9 @@ import { countChanges, hasChanges, listPlanLines } from "./describe-plan.ts";
 import { withRegistryLogin } from "./docker-login.ts";
 import type { Ending } from "./finish.ts";
 import { savePlanOutputs } from "./plan-outputs.ts";
-import { listProjectFiles, showPlace } from "./project-files.ts";
+import { showPlace } from "./project-files.ts";
 import { buildReleaseRequest } from "./release-request.ts";
+import { selectProjects } from "./select-projects.ts";
 import type { Step } from "./step.ts";
 import type { Story } from "./story.ts";
 import type { DeployRequest } from "./trigger.ts";
@@ -13,7 +14,7 @@ import type { DeployRequest } from "./trigger.ts";
 /** Tells what a deploy would change. Builds nothing, runs no step with effects, changes nothing. */
 export function runPlan(given: Step, story: Story, deploy: DeployRequest): Promise<Ending> {
   return withRegistryLogin(given, async (step) => {
-    for (const project of await listProjectFiles(step.workspace, step.inputs["prefect-file"])) {
+    for (const project of await selectProjects(step, deploy.deployments)) {
       await blameProject(story, project, () =>
         step.runner.group(`Plan ${showPlace(project)}`, async () => {
           const request = await buildReleaseRequest(step, story, project, deploy);
