@@ -28,7 +28,7 @@ function buildMarker(key: string): string {
 
 /** Writes the one comment that the key has on the issue, in place when it exists. */
 export async function saveStickyComment(github: GitHub, comment: StickyComment): Promise<void> {
-  await github.attempt("The comment", async ({ rest, owner, repo }, signal) => {
+  const save = async ({ rest, owner, repo }: GitHub, signal: AbortSignal) => {
     const marker = buildMarker(comment.key);
     const body = `${marker}${comment.runId} -->\n${comment.body}`;
     const existing = await findComment(github, comment.number, marker, signal);
@@ -51,7 +51,8 @@ export async function saveStickyComment(github: GitHub, comment: StickyComment):
       }
     }
     await rest.issues.createComment({ owner, repo, issue_number: comment.number, body, request: { signal } });
-  });
+  };
+  await github.attempt("The comment", save, "`pull-requests: write`");
 }
 
 /** Answers on an issue with a comment of its own. */

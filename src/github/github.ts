@@ -20,7 +20,12 @@ export interface GitHub {
   owner: string;
   repo: string;
   /** Does one thing on GitHub. Never throws: undefined when it could not be done, and the problem was told. */
-  attempt<T>(what: string, work: (github: GitHub, signal: AbortSignal) => Promise<T>): Promise<T | undefined>;
+  attempt<T>(
+    what: string,
+    work: (github: GitHub, signal: AbortSignal) => Promise<T>,
+    /** Keys of `permissions:` that all of it needs; GitHub only names that of the call it refused. */
+    needs?: string,
+  ): Promise<T | undefined>;
 }
 
 /** Reports are decoration: nothing waits longer than this for one of them. */
@@ -53,11 +58,11 @@ export function createGitHub({ apiUrl, token, repository, userAgent, onProblem }
     rest: octokit.rest,
     owner,
     repo,
-    async attempt(what, work) {
+    async attempt(what, work, needs) {
       try {
         return await work(github, AbortSignal.timeout(ATTEMPT_TIMEOUT_MS));
       } catch (error) {
-        const message = describeGitHubProblem(what, error);
+        const message = describeGitHubProblem(what, error, needs);
         if (!told.has(message)) {
           told.add(message);
           onProblem(message);
@@ -87,12 +92,12 @@ function findHeader(error: unknown, name: string): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-function describeGitHubProblem(what: string, error: unknown): string {
+function describeGitHubProblem(what: string, error: unknown, needs?: string): string {
   const status = findStatus(error);
   const accepted = findHeader(error, "x-accepted-github-permissions");
   if ((status === 403 || status === 404) && accepted !== undefined && !isRateLimit(error)) {
     return (
-      `${what} was left out: the token may not do it (HTTP ${status}). Add ${describeAcceptedPermissions(accepted)} to ` +
+      `${what} was left out: the token may not do it (HTTP ${status}). Add ${needs ?? describeAcceptedPermissions(accepted)} to ` +
       `\`permissions:\` of the job. GitHub said: X-Accepted-GitHub-Permissions: ${accepted}`
     );
   }

@@ -109,7 +109,7 @@ describe("reports on GitHub", () => {
 
     assert.equal(deployment, undefined);
     assert.equal(problems.length, 4);
-    assert.match(problems[0] ?? "", /`issues: \w+` or `pull-requests: \w+`.*X-Accepted-GitHub-Permissions/);
+    assert.match(problems[0] ?? "", /`pull-requests: write`.*X-Accepted-GitHub-Permissions/);
     assert.match(problems[1] ?? "", /`checks: write`/);
     assert.match(problems[2] ?? "", /`statuses: write`/);
     assert.match(problems[3] ?? "", /`deployments: \w+`/);
