@@ -75,3 +75,24 @@ export async function tagImage(engine: Engine, image: string, newName: string): 
     throw isEngineGone(error) ? engineLost(engine, error) : error;
   }
 }
+
+/**
+ * Takes tags away from a name until only the newest `keep` of those that fit are left; an image without any tag goes
+ * with its last one. One that a container uses stays.
+ */
+export async function dropOldTags(engine: Engine, name: string, pattern: RegExp, keep: number): Promise<void> {
+  const images = await engine.docker.listImages({ filters: { reference: [name] } });
+  const tags = images
+    .toSorted((a, b) => b.Created - a.Created)
+    .flatMap(({ RepoTags }) => RepoTags ?? [])
+    .filter((reference) => pattern.test(parseImageReference(reference).tag ?? ""));
+  for (const tag of tags.slice(keep)) {
+    try {
+      await engine.docker.getImage(tag).remove();
+    } catch (error) {
+      if (engineStatus(error) !== 404 && engineStatus(error) !== 409) {
+        throw isEngineGone(error) ? engineLost(engine, error) : error;
+      }
+    }
+  }
+}

@@ -5,7 +5,7 @@ import type { VersionType } from "../project/schema.ts";
 import { type Selected, selectEntries } from "../project/select.ts";
 import { loadTriggerFlags } from "../project/triggers.ts";
 import { findVersionInfo, type VersionInfo } from "../project/version-info.ts";
-import { UserError } from "../shared/errors.ts";
+import { TransientError, UserError } from "../shared/errors.ts";
 import { prepareDeployment } from "./prepare.ts";
 import type { Preparation, PreparedDeployment } from "./prepared-deployment.ts";
 import type { DeployClient, DeployOutput, DeployRequest } from "./request.ts";
@@ -30,6 +30,7 @@ export async function prepareProject(given: DeployRequest): Promise<PreparedProj
   const request = { ...given, output: tellOnce(given.output) };
   const project = await loadProject(request.root, request.projectFile);
   const selected = selectDeployments(project, request);
+  await refuseInvalidEntries(project, selected, request);
   const triggerFlags = await loadTriggerFlags(request.root, selected.many ? [] : (request.flags.triggers ?? []));
   const prepared = await prepareAll(project, selected, request);
   const isPart = selected.entries.length < project.entries.length;
@@ -76,21 +77,12 @@ function selectDeployments(project: Project, request: DeployRequest): Selected {
         { hint: "Go to the project's folder, pass --prefect-file, or name a flow: path/to/file.py:function." },
       );
     }
-    output.warn(`Unable to read the specified config file ${project.file}: there is no such file. Skipping.`);
+    output.progress(`There is no ${project.file} here: the deployment is made of what the command says.`);
   }
   const canCreate = flags.entrypoint !== undefined;
   const selected = selectEntries(project, { ...selection, canCreate }, request.env);
   for (const notice of selected.notices) {
     output.warn(notice);
-  }
-  const headline = describeInvalidEntries(selected.entries);
-  const entryProblems = project.entries.flatMap((entry) => entry.problems);
-  if (headline !== undefined) {
-    throw buildProjectError(entryProblems, headline);
-  }
-  // Errors of entries that are not selected are told, and stop nothing.
-  for (const problem of [...project.problems, ...entryProblems].sort(compareProblems)) {
-    output.warn(describeProblem({ ...problem, severity: "warning" }));
   }
   if (selected.many && hasFlags(flags)) {
     output.warn(
@@ -100,7 +92,44 @@ function selectDeployments(project: Project, request: DeployRequest): Selected {
   return selected;
 }
 
+/** What the file alone shows, with what else is wrong with the entries beside. Errors of others stop nothing. */
+async function refuseInvalidEntries(project: Project, selected: Selected, request: DeployRequest): Promise<void> {
+  const entryProblems = project.entries.flatMap((entry) => entry.problems);
+  const headline = describeInvalidEntries(selected.entries);
+  if (headline !== undefined) {
+    const entries = selected.entries.filter(({ problems }) => !hasErrors(problems));
+    const others = entries.length === 0 ? [] : await findProblems(project, { ...selected, entries }, request);
+    throw buildProjectError([...entryProblems, ...others], headline);
+  }
+  for (const problem of [...project.problems, ...entryProblems].sort(compareProblems)) {
+    request.output.warn(describeProblem({ ...problem, severity: "warning" }));
+  }
+}
+
+/** A plane that is away hides no error of the file: the checks that need it are left for the next time. */
+async function findProblems(project: Project, selected: Selected, request: DeployRequest): Promise<Problem[]> {
+  try {
+    return (await checkAll(project, selected, { ...request, output: { ...request.output, warn: () => undefined } }))
+      .problems;
+  } catch (error) {
+    if (error instanceof UserError || error instanceof TransientError) {
+      return [];
+    }
+    throw error;
+  }
+}
+
 async function prepareAll(project: Project, selected: Selected, request: DeployRequest): Promise<PreparedDeployment[]> {
+  const { prepared, problems } = await checkAll(project, selected, request);
+  refuseProblems(problems);
+  return prepared;
+}
+
+async function checkAll(
+  project: Project,
+  selected: Selected,
+  request: DeployRequest,
+): Promise<{ prepared: PreparedDeployment[]; problems: Problem[] }> {
   const shared = buildPreparation(project, request);
   const prepared: PreparedDeployment[] = [];
   const problems: Problem[] = [];
@@ -117,8 +146,7 @@ async function prepareAll(project: Project, selected: Selected, request: DeployR
     problems.push(...result.problems);
     prepared.push(...(result.prepared === undefined ? [] : [result.prepared]));
   }
-  refuseProblems(problems);
-  return prepared;
+  return { prepared, problems };
 }
 
 export function refuseProblems(problems: readonly Problem[]): void {

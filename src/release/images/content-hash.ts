@@ -20,6 +20,8 @@ const RULES = "1";
 /** 128 bits: two contents never share a tag by accident. */
 const TAG_DIGITS = 32;
 
+export const CONTENT_TAG = /^fy-[0-9a-f]{32}$/;
+
 /** sha256, in hex, of all that goes into an image: equal hash, equal image. Pure. */
 export function hashImageContent(content: ImageContent): string {
   const hash = createHash("sha256");

@@ -1,10 +1,10 @@
 import type { Engine } from "../../docker/engine.ts";
-import { findImage, pullImage, tagImage } from "../../docker/images.ts";
+import { dropOldTags, findImage, pullImage, tagImage } from "../../docker/images.ts";
 import { pushImage } from "../../docker/push.ts";
 import { findRegistryDigest, tagInRegistry } from "../../docker/registry.ts";
-import { hasCode } from "../../shared/errors.ts";
+import { errorMessage, hasCode } from "../../shared/errors.ts";
 import { buildPlannedImage, goesStraightToRegistry } from "./build-planned-image.ts";
-import { buildContentTag } from "./content-hash.ts";
+import { buildContentTag, CONTENT_TAG } from "./content-hash.ts";
 import type { ImageSessionOptions } from "./image-session.ts";
 import { type BuildSpec, type ImageName, listContentTags, listTags, type PlannedImage } from "./planned-image.ts";
 import { runLimited } from "./run-limited.ts";
@@ -118,7 +118,27 @@ async function provideImage(image: PlannedImage, options: SettleOptions): Promis
       await tagImage(engine, image.imageId, reference);
     }
   }
+  if (image.outcome === "built") {
+    await tidyUp(image, engine, options);
+  }
 }
+
+/** An engine that does not let us is no reason to fail a deploy. */
+async function tidyUp(image: PlannedImage, engine: Engine, options: SettleOptions): Promise<void> {
+  try {
+    for (const name of image.names.keys()) {
+      await dropOldTags(engine, name, CONTENT_TAG, KEPT_CONTENTS);
+    }
+  } catch (error) {
+    options.registry.signal.throwIfAborted();
+    options.notice(
+      `Older images of ${listTags(image)[0]} could not be dropped from the engine: ${errorMessage(error)}`,
+    );
+  }
+}
+
+/** Our tags would keep every image that was ever built from being pruned. Some stay, for other deploys on this engine. */
+const KEPT_CONTENTS = 5;
 
 async function pullPublished(
   image: PlannedImage,

@@ -166,6 +166,26 @@ describe("images with a real engine and registry", { skip }, () => {
     assert.ok(await findImage(engine, `${name}:v1`));
   });
 
+  it("of older contents do not pile up on the engine", async () => {
+    const name = `${mark}-pile`;
+    await openFolder();
+    for (let index = 0; index < 7; index += 1) {
+      await writeFile(path.join(folder, "flow.py"), `x = ${index}\n`);
+      const deploy = beginDeploy();
+      await buildDockerImage.run(
+        { image_name: name, tag: "v1", pull: false },
+        { ...deploy.context, pushesImages: false },
+      );
+      await deploy.images.carryOut(false);
+    }
+
+    const images = await engine.docker.listImages({ filters: { reference: [name] } });
+    const tags = images.flatMap(({ RepoTags }) => RepoTags ?? []);
+
+    assert.equal(tags.filter((tag) => tag.includes(":fy-")).length, 5);
+    assert.ok(tags.includes(`${name}:v1`));
+  });
+
   it("carry the commit they come from, and stay the same image for another commit of the same content", async () => {
     await openFolder();
     const name = `${open}/${mark}-origin`;
