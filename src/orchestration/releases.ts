@@ -14,7 +14,7 @@ import type {
   RollBack,
 } from "../flowyard-api/releases.ts";
 import type { SchemaCache } from "../prefect-api/json-schema.ts";
-import { timestampFromDate } from "../prefect-api/timestamp.ts";
+import { type Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
 import type { LiveRelease } from "../storage/releases.ts";
 import type { Nouns, Store, Tx } from "../storage/store.ts";
@@ -92,7 +92,7 @@ async function applyDrafted(tx: Tx, application: Application, now: Date): Promis
   }
   const deployments = await applyChanges(tx, candidate, planned.changes, now);
   if (!isChanged) {
-    await confirmLive(tx, live, candidate);
+    await confirmLive(tx, live, candidate, timestampFromDate(now));
     return { applied: { release: live.release, deployments, changed: false } };
   }
   const release = await insertRelease(tx, application, now);
@@ -120,10 +120,10 @@ async function insertRelease(tx: Tx, { drafted, candidate, rollbackOf }: Applica
 }
 
 /** The next plan starts from what the newest commit says, also when that changed nothing. */
-async function confirmLive(tx: Tx, live: LiveRelease, candidate: ReleaseCandidate): Promise<void> {
+async function confirmLive(tx: Tx, live: LiveRelease, candidate: ReleaseCandidate, now: Timestamp): Promise<void> {
   const { committed_at: committedAt } = candidate.source;
   if (committedAt && (live.newest_commit_at === null || committedAt > live.newest_commit_at)) {
-    await tx.releases.noteCommit(live.release.id, committedAt);
+    await tx.releases.noteCommit(live.release.id, committedAt, now);
   }
   if (!isSameJson(live.candidate.deployments, candidate.deployments)) {
     await tx.releases.replaceCandidate(live.release.id, candidate, listNames(candidate));

@@ -306,7 +306,8 @@ interface ReleaseTable extends ScopeColumns {
   images: Json;
   deployment_names: Json;
   changes: Json;
-  candidate: Json;
+  /** JSON, deflated, as base64. */
+  candidate: string;
   rollback_of: string | null;
 }
 

@@ -1,3 +1,4 @@
+import { deflateSync, inflateSync } from "node:zlib";
 import { type Kysely, sql } from "kysely";
 import type { Change, Release, ReleaseCandidate, ReleaseScope } from "../flowyard-api/releases.ts";
 import type { Timestamp } from "../prefect-api/timestamp.ts";
@@ -64,7 +65,7 @@ export class ReleaseStore {
     return (
       row && {
         release: releaseFromRow(row),
-        candidate: fromJson(row.candidate),
+        candidate: unpack(row.candidate),
         newest_commit_at: row.newest_commit_at,
       }
     );
@@ -76,7 +77,7 @@ export class ReleaseStore {
       .select("candidate")
       .where("id", "=", id)
       .executeTakeFirstOrThrow();
-    return fromJson(row.candidate);
+    return unpack(row.candidate);
   }
 
   async findByNumber(scope: ReleaseScope, number: number): Promise<Release | undefined> {
@@ -146,28 +147,29 @@ export class ReleaseStore {
         number: release.number,
         live: 1,
         commit_sha: release.source.commit_sha ?? null,
-        newest_commit_at: release.source.committed_at ?? null,
+        newest_commit_at: notAfter(release.source.committed_at ?? null, release.created),
         source: toJson(release.source),
         plan_hash: release.plan_hash,
         images: toJson(release.images),
         deployment_names: toJson(deploymentNames),
         changes: toJson(release.changes),
-        candidate: toJson(release.candidate),
+        candidate: pack(release.candidate),
         rollback_of: release.rollback_of,
       })
       .execute();
   }
 
   /** A newer commit turned out to have the same state. */
-  async noteCommit(id: string, committedAt: Timestamp): Promise<void> {
-    await this.#db.updateTable("releases").set({ newest_commit_at: committedAt }).where("id", "=", id).execute();
+  async noteCommit(id: string, committedAt: Timestamp, now: Timestamp): Promise<void> {
+    const newest = notAfter(committedAt, now);
+    await this.#db.updateTable("releases").set({ newest_commit_at: newest }).where("id", "=", id).execute();
   }
 
   /** The same state in other words. */
   async replaceCandidate(id: string, candidate: ReleaseCandidate, names: readonly string[]): Promise<void> {
     await this.#db
       .updateTable("releases")
-      .set({ candidate: toJson(candidate), deployment_names: toJson(names) })
+      .set({ candidate: pack(candidate), deployment_names: toJson(names) })
       .where("id", "=", id)
       .execute();
   }
@@ -233,6 +235,20 @@ export class ReleaseStore {
       .$if(scope.project_path !== undefined, (query) => query.where("project_path", "=", scope.project_path ?? ""))
       .$if(scope.environment !== undefined, (query) => query.where("environment", "=", scope.environment ?? ""));
   }
+}
+
+/** A commit from the future (somebody's clock is wrong) must not make every later one look old. */
+function notAfter(committedAt: Timestamp | null, now: Timestamp): Timestamp | null {
+  return committedAt !== null && committedAt > now ? now : committedAt;
+}
+
+/** A push a release, and each repeats most of the one before: packed, they take a tenth. */
+function pack(candidate: ReleaseCandidate): string {
+  return deflateSync(toJson(candidate)).toString("base64");
+}
+
+function unpack(text: string): ReleaseCandidate {
+  return fromJson(inflateSync(Buffer.from(text, "base64")).toString());
 }
 
 function releaseFromRow(row: ReleaseRow): Release {

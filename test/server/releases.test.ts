@@ -197,6 +197,19 @@ describe("applying", () => {
     );
   });
 
+  test("a hundred deployments that stay as they are take less than two seconds, plan and apply", async () => {
+    await using plane = await buildPlane();
+    const release = candidate(Array.from({ length: 100 }, (_, index) => wanted(`d${index}`)));
+    await applied(plane, release);
+
+    const started = performance.now();
+    const { plan_hash: hash } = await plan(plane, release);
+    const { body } = await apply(plane, release, hash);
+
+    assert.equal(body.changed, false);
+    assert.ok(performance.now() - started < 2000);
+  });
+
   for (const [what, deployments] of [
     ["a deployment twice", [wanted("nightly"), wanted("nightly")]],
     ["a key that there is not", [wanted("nightly", { scheduls: [] })]],
@@ -271,6 +284,18 @@ describe("what holds a release up", () => {
     const { body } = await apply(plane, at(SHA.two, "2026-01-02T00:00:00Z"));
 
     assert.equal(body.code, "RELEASE_OUTDATED");
+  });
+
+  test("a commit whose clock was ahead does not keep the next ones out", async () => {
+    await using plane = await buildPlane();
+    const at = (sha: string, committedAt: string, version: string) =>
+      candidate([wanted("nightly", { version })], { sha, committedAt });
+    await applied(plane, at(SHA.one, "2099-01-01T00:00:00Z", "1"));
+    plane.moveClock(60);
+
+    const { status } = await apply(plane, at(SHA.two, plane.now().toISOString(), "2"));
+
+    assert.equal(status, 201);
   });
 
   test("deployments of others are named with their owner, and nothing is changed unless adopt is said", async () => {

@@ -143,7 +143,7 @@ const TABLES = [
 
   "create table configuration (key text primary key, value text not null)",
 
-  // candidate is the complete desired state, secrets of job variables included; changes have them hidden.
+  // candidate is the complete desired state, secrets of job variables included (deflated); changes have them hidden.
   `create table releases (
     id text primary key, created text not null,
     repository text not null, project_path text not null, environment text not null, number integer not null,
