@@ -19,7 +19,7 @@ export async function removeLeftovers(machine: Machine, imageBefore: string | nu
   const image = await findExampleImage(machine);
   if (image !== null && image !== imageBefore) {
     // The tag of its content as well, or the image would stay.
-    const tags = await docker(machine, ["image", "inspect", "--format", "{{join .RepoTags \"\\n\"}}", IMAGE]);
+    const tags = await docker(machine, ["image", "inspect", "--format", '{{join .RepoTags "\\n"}}', IMAGE]);
     await docker(machine, ["image", "rm", ...(tags ?? IMAGE).split("\n").filter((tag) => tag !== "")]);
   }
 }

@@ -124,13 +124,18 @@ async function planCandidate(
     : await client.releases.plan(candidate);
 }
 
+/** A plan without any change is what was asked for already: a re-run of a deploy whose answer was lost. */
 function refuse(plan: Plan, planHash: string | undefined): void {
   if (plan.refusal !== null) {
     throw new UserError(plan.refusal.code, plan.refusal.message);
   }
-  if (planHash !== undefined && plan.plan_hash !== planHash) {
+  if (planHash !== undefined && plan.plan_hash !== planHash && hasChanges(plan)) {
     throw buildPlanChanged(planHash, plan);
   }
+}
+
+function hasChanges({ changes }: Plan): boolean {
+  return changes.some(({ action }) => action !== "unchanged");
 }
 
 function buildPlanChanged(planHash: string, plan: Plan): UserError {
@@ -162,7 +167,11 @@ async function bindPlan(request: ReleaseRequest, binding: Binding): Promise<stri
   if (finished.plan_hash === planHash) {
     return planHash;
   }
-  refuse(await planCandidate(request, before, isStockServer), planHash);
+  const shown = await planCandidate(request, before, isStockServer);
+  refuse(shown, planHash);
+  if (!hasChanges(shown) && hasChanges(finished)) {
+    throw buildPlanChanged(planHash, finished);
+  }
   return finished.plan_hash;
 }
 

@@ -81,6 +81,7 @@ describe("releases on the command line", () => {
     const plan = await json(Plan, "plan");
     const deployed = await json(AppliedRelease.partial({ release: true }), `deploy --plan-hash ${plan.plan_hash}`);
     const again = await json(AppliedRelease, "deploy --environment production");
+    const sameHash = await json(AppliedRelease, `deploy --plan-hash ${plan.plan_hash}`);
     const after = await cli("plan --detailed-exitcode");
 
     assert.equal(shown.code, 2);
@@ -93,6 +94,7 @@ describe("releases on the command line", () => {
     assert.equal(deployed.release?.source.commit_sha, sha);
     assert.equal(deployed.release?.source.actor, "ada");
     assert.equal(again.changed, false);
+    assert.equal(sameHash.changed, false);
     assert.equal(after.code, 0);
     assert.match(after.stderr, /production: 2 unchanged\./);
   });
