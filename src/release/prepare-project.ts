@@ -11,6 +11,9 @@ import type { Preparation, PreparedDeployment } from "./prepared-deployment.ts";
 import type { DeployClient, DeployOutput, DeployRequest } from "./request.ts";
 import { buildValueSource } from "./value-source.ts";
 
+/** The name that is looked for when nobody names a file: not to have it is no mistake. */
+const DEFAULT_PROJECT_FILE = "prefect.yaml";
+
 /** A project of which all is checked that can be checked before a step runs. */
 export interface PreparedProject {
   /** As given, with an output that says nothing twice. */
@@ -77,7 +80,11 @@ function selectDeployments(project: Project, request: DeployRequest): Selected {
         { hint: "Go to the project's folder, pass --prefect-file, or name a flow: path/to/file.py:function." },
       );
     }
-    output.progress(`There is no ${project.file} here: the deployment is made of what the command says.`);
+    if (project.file === DEFAULT_PROJECT_FILE) {
+      output.progress(`There is no ${project.file} here: the deployment is made of what the command says.`);
+    } else {
+      output.warn(`Unable to read the specified config file ${project.file}: there is no such file. Skipping.`);
+    }
   }
   const canCreate = flags.entrypoint !== undefined;
   const selected = selectEntries(project, { ...selection, canCreate }, request.env);

@@ -110,6 +110,27 @@ describe("a deploy registers all or nothing", () => {
     assert.deepEqual(project.plane.requests, []);
   });
 
+  it("tells what is wrong with the other deployments beside what the file alone shows", async () => {
+    await using project = await openProject(`deployments:
+- name: late
+  entrypoint: flow.py:hello
+  work_pool: {name: pool}
+  schedules:
+  - cron: 99 * * * *
+- name: lost
+  entrypoint: nowhere.py:hello
+  work_pool: {name: pol}
+`);
+
+    const error = await catchUserError(project.deploy());
+
+    assert.match(error.message, /^Invalid fields in deployments: "late"/);
+    assert.match(error.message, /prefect\.yaml:6:11: deployment "late": .*minute "99" is out of range/);
+    assert.match(error.message, /prefect\.yaml:8:15: deployment "lost": .*nowhere\.py/);
+    assert.match(error.message, /prefect\.yaml:9:21: deployment "lost": the work pool "pol" does not exist/);
+    assert.deepEqual(project.plane.requests, []);
+  });
+
   it("runs no step for a deployment whose values do not fit", async () => {
     await using project = await openProject(`build:
 - prefect.deployments.steps.run_shell_script: {script: touch built}
