@@ -1,6 +1,13 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Takes upgrades, whose credentials come in their first frame. */
+    socket?: boolean;
+  }
+}
+
 /** Probes ask these without credentials. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(["/api/health", "/api/ready"]);
 
@@ -48,7 +55,7 @@ export function buildAuthHook(credentials: Credentials) {
   };
 }
 
-/** Set by the socket support for upgrades, whose route's handler never answers as plain HTTP. */
+/** An upgrade, to one of our sockets or to nothing at all: workers are to see that their channel is not there. */
 function isSocket(request: FastifyRequest): boolean {
-  return "ws" in request && request.ws === true;
+  return request.ws === true && (request.is404 || request.routeOptions.config.socket === true);
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { buildTestPlane } from "../support/build-test-plane.ts";
+import { openTestSocket } from "./test-socket.ts";
 
 const AUTH_STRING = "admin:p:ss wörd";
 const basic = (text: string) => `Basic ${Buffer.from(text).toString("base64")}`;
@@ -42,6 +43,16 @@ describe("with credentials", () => {
 
     assert.equal((await ask("/admin/version", undefined, upgrade)).status, 401);
   });
+});
+
+test("an upgrade of an ordinary route is refused without credentials, one of a socket is let through to its handshake", async () => {
+  await using plane = await buildTestPlane({ authString: AUTH_STRING });
+
+  await assert.rejects(openTestSocket(plane.app, "/api/admin/version"), /401/);
+  await assert.rejects(openTestSocket(plane.app, "/api/work_pools/p/workers/connect"), /404/);
+  const socket = await openTestSocket(plane.app, "/api/events/out");
+  socket.send({ type: "auth", token: null });
+  assert.equal(await socket.closed, 1008);
 });
 
 test("without credentials everything is open", async () => {

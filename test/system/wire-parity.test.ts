@@ -17,8 +17,10 @@ import {
   variableSteps,
 } from "./parity/rest.ts";
 import { REVIEWED } from "./parity/reviewed-differences.ts";
+import { playSocket, plays } from "./parity/sockets.ts";
 import { stateSteps } from "./parity/states.ts";
 import type { Step } from "./parity/step.ts";
+import { isReviewedKind, listWrongKinds } from "./parity/wrong-kinds.ts";
 
 const { prefect } = await loadMachine();
 
@@ -42,7 +44,6 @@ const chapters: [subject: string, steps: Step[]][] = [
   ["blocks", blockSteps],
   ["artifacts", artifactSteps],
   ["events", eventSteps],
-  ["removals", removeSteps],
 ];
 
 describe("the plane answers as Prefect's own server", { skip: prefect.available ? false : prefect.reason }, () => {
@@ -52,6 +53,7 @@ describe("the plane answers as Prefect's own server", { skip: prefect.available 
   let our: Side;
   let same = 0;
   let total = 0;
+  let reviewed = Object.keys(REVIEWED).length;
 
   before(async () => {
     assert.ok(prefect.available);
@@ -61,11 +63,11 @@ describe("the plane answers as Prefect's own server", { skip: prefect.available 
   });
 
   after(async () => {
-    process.stdout.write(`  ${same} of ${total} answers equal, ${Object.keys(REVIEWED).length} reviewed\n`);
+    process.stdout.write(`  ${same} of ${total} answers equal, ${reviewed} reviewed\n`);
     await Promise.all([theirs[Symbol.asyncDispose](), ours[Symbol.asyncDispose]()]);
   });
 
-  for (const [subject, steps] of chapters) {
+  function compareSteps(subject: string, steps: readonly Step[]): void {
     test(`about ${subject}`, async () => {
       const unexpected: string[] = [];
       for (const step of steps) {
@@ -85,4 +87,48 @@ describe("the plane answers as Prefect's own server", { skip: prefect.available 
       assert.deepEqual(unexpected, []);
     });
   }
+
+  test("with names that are unique, and reviews of nothing else", () => {
+    const names = [...chapters.flatMap(([, steps]) => steps), ...removeSteps].map(({ name }) => name);
+
+    assert.equal(new Set(names).size, names.length);
+    assert.deepEqual(
+      Object.keys(REVIEWED).filter((name) => !names.includes(name)),
+      [],
+    );
+  });
+
+  for (const [subject, steps] of chapters) {
+    compareSteps(subject, steps);
+  }
+
+  test("about values of every kind in every key, by their status", async () => {
+    const unexpected: string[] = [];
+    for (const { step, value } of listWrongKinds()) {
+      const [theirAnswer, ourAnswer] = await Promise.all([their.send(step), our.send(step)]);
+      total += 1;
+      same += theirAnswer.status === ourAnswer.status ? 1 : 0;
+      if (theirAnswer.status !== ourAnswer.status) {
+        reviewed += 1;
+        if (!isReviewedKind(theirAnswer.status, ourAnswer.status, value)) {
+          unexpected.push(`${step.path} ${step.name}: theirs ${theirAnswer.status}, ours ${ourAnswer.status}`);
+        }
+      }
+    }
+    assert.deepEqual(unexpected, []);
+  });
+
+  test("on its sockets", async () => {
+    for (const play of plays) {
+      const [theirSight, ourSight] = await Promise.all([
+        playSocket(theirs.apiUrl, play),
+        playSocket(ours.apiUrl, play),
+      ]);
+      total += 1;
+      same += theirSight === ourSight ? 1 : 0;
+      assert.equal(ourSight, theirSight, play.name);
+    }
+  });
+
+  compareSteps("removals", removeSteps);
 });
