@@ -14,6 +14,7 @@ import type { ImageSession, ImageSessionOptions } from "../../../src/release/ima
 import { buildDockerImage } from "../../../src/release/steps/build-docker-image.ts";
 import { pushDockerImage } from "../../../src/release/steps/push-docker-image.ts";
 import type { StepContext } from "../../../src/release/steps/step.ts";
+import { waitUntil } from "../../support/wait-until.ts";
 import { openImageSession } from "../open-image-session.ts";
 
 const { docker, baseImage, registry } = await loadMachine();
@@ -230,6 +231,48 @@ describe("images with a real engine and registry", { skip }, () => {
       return true;
     });
     assert.equal(await look(`${open}/${mark}-broken:v1`), undefined);
+  });
+
+  it("stop building when the deploy is stopped, and nothing gets their name", async () => {
+    await openFolder({ Dockerfile: `FROM ${base}\nRUN echo ${mark} && sleep 60\n` });
+    const stop = new AbortController();
+    const deploy = beginDeploy({ registry: { configDir: home, signal: stop.signal } });
+    const name = `${mark}-stopped`;
+    await buildDockerImage.run(
+      { image_name: name, tag: "v1", pull: false },
+      { ...deploy.context, pushesImages: false },
+    );
+    const building = deploy.images.carryOut(false);
+    await Promise.race([
+      building,
+      waitUntil(async () => deploy.said.some((text) => /\] #\d+ .*sleep 60/.test(text)), {
+        timeoutMs: 20_000,
+        what: "the step that sleeps",
+        evidence: () => deploy.said.join(""),
+      }),
+    ]);
+    const began = performance.now();
+
+    stop.abort();
+
+    await assert.rejects(building);
+    assert.ok(performance.now() - began < 5000);
+    assert.equal(await findImage(engine, `${name}:v1`), undefined);
+  });
+
+  it("are pushed without a push step when the deploy says so", async () => {
+    await openFolder();
+    const name = `${open}/${mark}-pushed`;
+    const deploy = beginDeploy({ pushAll: true });
+    await buildDockerImage.run(
+      { image_name: name, tag: "v1", pull: false },
+      { ...deploy.context, pushesImages: false },
+    );
+
+    await deploy.images.carryOut(false);
+
+    assert.equal(deploy.images.images()[0]?.names.get(name)?.digest, await look(`${name}:v1`));
+    assert.notEqual(await look(`${name}:v1`), undefined);
   });
 
   it("are refused before they are built when the registry refuses the login", async () => {
