@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { build, type Plugin } from "esbuild";
 
@@ -34,7 +34,7 @@ interface BuiltFile {
 
 /** The files of `dist/`, without writing them. The same sources give the same bytes. */
 export async function buildAction(): Promise<BuiltFile[]> {
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     absWorkingDir: root,
     entryPoints: ["src/action/main.ts"],
     bundle: true,
@@ -43,6 +43,7 @@ export async function buildAction(): Promise<BuiltFile[]> {
     format: "cjs",
     outfile: "dist/index.cjs",
     write: false,
+    metafile: true,
     minifyWhitespace: true,
     minifySyntax: true,
     // Stack traces of users shall name our functions.
@@ -62,7 +63,25 @@ export async function buildAction(): Promise<BuiltFile[]> {
       bytes: await readFile(join(root, `node_modules/dockerode/lib/proto/${name}.proto`)),
     })),
   );
-  return [...outputFiles.map(({ contents }) => ({ path: "dist/index.cjs", bytes: contents })), ...protos];
+  const licenses = {
+    path: "dist/licenses.txt",
+    bytes: Buffer.from(await collectLicenses(Object.keys(metafile.inputs))),
+  };
+  return [...outputFiles.map(({ contents }) => ({ path: "dist/index.cjs", bytes: contents })), ...protos, licenses];
+}
+
+/** The licenses of all packages that are in the bundle ask for their texts to go with it. */
+async function collectLicenses(inputs: readonly string[]): Promise<string> {
+  const packages = new Set(
+    inputs.flatMap((path) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? []),
+  );
+  const texts = [...packages].sort().map(async (folder) => {
+    const { name, version, license } = JSON.parse(await readFile(join(root, folder, "package.json"), "utf8"));
+    const file = (await readdir(join(root, folder))).sort().find((each) => /^licen[cs]e(\.(md|txt))?$/i.test(each));
+    const text = file === undefined ? "" : await readFile(join(root, folder, file), "utf8");
+    return `${name} ${version} (${license})\n\n${text.replaceAll("\r\n", "\n").trim()}\n`;
+  });
+  return (await Promise.all(texts)).join(`\n${"-".repeat(80)}\n\n`);
 }
 
 if (import.meta.main) {

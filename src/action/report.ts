@@ -21,6 +21,7 @@ export function findRunUrl({ config }: Pick<Step, "config">): string | undefined
 /** Tells everybody how the step ended. Nothing here changes the ending, and nothing throws for want of a permission. */
 export async function report(step: Step, story: Story, ending: Ending): Promise<void> {
   const { runner } = step;
+  story.annotations = dropRepeated(story.annotations);
   for (const { severity, message, location } of story.annotations) {
     runner[severity](message, { location });
   }
@@ -38,6 +39,11 @@ export async function report(step: Step, story: Story, ending: Ending): Promise<
   ]);
 }
 
+/** A project that is checked before it is deployed is warned about twice. */
+function dropRepeated(annotations: Story["annotations"]): Story["annotations"] {
+  return [...new Map(annotations.map((each) => [JSON.stringify(each), each])).values()];
+}
+
 type Context = Omit<SummaryContext, "maxCharacters">;
 
 function buildContext(step: Step, { decision }: Story): Context {
@@ -47,7 +53,7 @@ function buildContext(step: Step, { decision }: Story): Context {
 
 /** The commit that the answer is about: of a pull request its head, not the merge that was tested. */
 function findSha({ config }: Step, decision: Story["decision"]): string | undefined {
-  if (decision?.decision === "plan" && decision.pullRequest !== undefined) {
+  if (decision !== undefined && "pullRequest" in decision && decision.pullRequest !== undefined) {
     return decision.pullRequest.headSha;
   }
   return decision?.decision === "deploy" && decision.expectedSha !== undefined
@@ -63,7 +69,10 @@ async function finishGitHubDeployment({ githubDeployment }: Story, ending: Endin
 
 async function saveComment(github: GitHub, step: Step, story: Story, ending: Ending, context: Context): Promise<void> {
   const { decision } = story;
-  if (decision?.decision !== "plan" || decision.pullRequest === undefined || !step.inputs.comment) {
+  if (decision === undefined || !("pullRequest" in decision) || decision.pullRequest === undefined) {
+    return;
+  }
+  if (!step.inputs.comment) {
     return;
   }
   if (decision.pullRequest.isFork) {

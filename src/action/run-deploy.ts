@@ -67,7 +67,9 @@ async function deployProject(
 ): Promise<void> {
   const { runner } = step;
   const announce = () => {
-    story.githubDeployment ??= announceDeployment(step, deploy.environment);
+    // Each one would make an environment on GitHub that no job token can remove: previews get none.
+    const isPreview = story.decision?.decision === "deploy" && story.decision.pullRequest !== undefined;
+    story.githubDeployment ??= isPreview ? undefined : announceDeployment(step, deploy.environment);
   };
   await runner.group(`Deploy ${showPlace(project)}`, async () => {
     const request = await buildReleaseRequest(step, story, project, { ...deploy, onWork: announce });

@@ -6,7 +6,7 @@ import type { Event } from "./event.ts";
 import type { Inputs } from "./inputs.ts";
 import type { REASON_CODES } from "./reason-codes.ts";
 
-/** The pull request that a plan is for. */
+/** The pull request that a plan or a preview is for. */
 export interface PullRequestRef {
   number: number;
   headSha: string;
@@ -36,7 +36,14 @@ type IgnoreCode = {
 
 /** What this step shall do. */
 export type Decision =
-  | { decision: "deploy"; deploy: DeployRequest; expectedSha: string | undefined; reply: Reply | undefined }
+  | {
+      decision: "deploy";
+      deploy: DeployRequest;
+      expectedSha: string | undefined;
+      reply: Reply | undefined;
+      /** The preview of one. */
+      pullRequest: PullRequestRef | undefined;
+    }
   | { decision: "plan"; deploy: DeployRequest; pullRequest: PullRequestRef | undefined }
   | { decision: "run"; run: RunRequest; reply: Reply | undefined }
   | { decision: "drift"; deploy: DeployRequest }
@@ -234,7 +241,7 @@ function decideDispatch({ payload }: EventNamed<"repository_dispatch">, trigger:
       environment: inputs.environment ?? environment,
       deployments: deployments ?? inputs.deployments,
     });
-    return { decision: "deploy", deploy, expectedSha: sha, reply };
+    return { decision: "deploy", deploy, expectedSha: sha, reply, pullRequest: undefined };
   }
   return decideByMode(trigger, () =>
     ignore(
@@ -284,7 +291,7 @@ function decideByMode(trigger: Trigger, decideByEvent: () => Decision, pullReque
     case "auto":
       return decideByEvent();
     case "deploy":
-      return buildDeploy(inputs);
+      return { ...buildDeploy(inputs), pullRequest };
     case "plan":
       return { decision: "plan", deploy: buildDeployRequest(inputs), pullRequest };
     case "drift":
@@ -299,7 +306,13 @@ function decideByMode(trigger: Trigger, decideByEvent: () => Decision, pullReque
 }
 
 function buildDeploy(inputs: TriggerInputs): Extract<Decision, { decision: "deploy" }> {
-  return { decision: "deploy", deploy: buildDeployRequest(inputs), expectedSha: undefined, reply: undefined };
+  return {
+    decision: "deploy",
+    deploy: buildDeployRequest(inputs),
+    expectedSha: undefined,
+    reply: undefined,
+    pullRequest: undefined,
+  };
 }
 
 function buildDeployRequest({
