@@ -32,8 +32,15 @@ async function main(): Promise<void> {
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
-  // `flowyard … | head` closes the pipe early; that is no error.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 70));
+  // `flowyard … | head` closes the pipe early; that is no error. A full disk behind it is, and nobody's bug.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") {
+      process.stderr.write(`Error: the output cannot be written: ${error.message}\n`);
+    }
+    process.exit(error.code === "EPIPE" ? 0 : 1);
+  });
+  // Where nobody reads the messages, the exit code has to do.
+  process.stderr.on("error", () => undefined);
 
   const exitCode = await runCli({
     argv: process.argv.slice(2),

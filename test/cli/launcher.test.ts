@@ -43,6 +43,21 @@ describe("the launcher", () => {
     assert.ok(bestMs <= MAX_VERSION_MS, `${bestMs} ms`);
   });
 
+  test("output that cannot be written is an error in a sentence, and output that nobody reads is none", async () => {
+    const into = (target: string) =>
+      runToEnd("sh", ["-c", `"$0" --help ${target}; echo "rc=$?"`, flowyard], {
+        cwd: folder,
+        env: plainEnvironment(folder),
+      });
+
+    const full = await into(">/dev/full");
+    const closed = await into("2>&1 | head -n 1");
+
+    assert.match(full.stdout, /rc=1/);
+    assert.match(full.stderr, /^Error: the output cannot be written: ENOSPC/);
+    assert.match(closed.stdout, /^Usage: flowyard .*\nrc=0\n$/);
+  });
+
   test("a chain of links to the launcher finds its own Node and packages", async () => {
     await mkdir(join(folder, "bin"));
     await symlink(flowyard, join(folder, "first"));

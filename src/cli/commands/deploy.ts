@@ -75,7 +75,13 @@ async function runDeploy(
   const client = await context.connect();
   const given = buildRequest(context, client, entrypoint, options, json);
   const request = context.interactive ? await complete(context, client, given) : given;
+  const sayWhatStays = () =>
+    context.output.say(
+      'Stopped. Nothing is registered but what a line "Deploying …" named; the same deploy can be repeated.',
+    );
+  context.signal.addEventListener("abort", sayWhatStays, { once: true });
   const { deployments } = await deploy(request);
+  context.signal.removeEventListener("abort", sayWhatStays);
   if (json) {
     context.output.json(deployments.map(({ save: _save, ...deployed }) => deployed));
     return;
