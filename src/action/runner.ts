@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import * as core from "@actions/core";
-import type { SourceLocation } from "../shared/errors.ts";
+import { errorMessage, type SourceLocation } from "../shared/errors.ts";
 import { cleanLine, defuseCommands } from "./safe-text.ts";
 
 export interface Annotation {
@@ -63,8 +63,14 @@ export function createRunner() {
       };
     },
     async summary(markdown: string): Promise<void> {
-      if (Buffer.byteLength(markdown) <= MAX_SUMMARY_BYTES) {
+      if (Buffer.byteLength(markdown) > MAX_SUMMARY_BYTES) {
+        return;
+      }
+      try {
         await core.summary.addRaw(markdown, true).write();
+      } catch (error) {
+        // A disk that is full, or a runner without summaries: the other reports are told all the same.
+        core.warning(`The job summary was left out: ${errorMessage(error)}`);
       }
     },
     fail(): void {
