@@ -1,13 +1,14 @@
 import { createContext, Script } from "node:vm";
 
-const box: { run: () => void } = createBox();
 const TIMED_OUT = "ERR_SCRIPT_EXECUTION_TIMEOUT";
-const script = new Script("run()");
 
-function createBox(): { run: () => void } {
-  const made = { run: () => undefined };
-  createContext(made);
-  return made;
+/** Made when it is first needed: most planes start, and many live, without it. */
+let room: { script: Script; box: { run: () => void } } | undefined;
+
+function openRoom(): NonNullable<typeof room> {
+  const box = { run: () => undefined };
+  createContext(box);
+  return { script: new Script("run()"), box };
 }
 
 /** Cut off: what was asked takes longer than it may. */
@@ -20,12 +21,13 @@ export class TookTooLong extends Error {
  * is up, wherever it is. Costs about 0.6 ms, for a thread that watches. Throws TookTooLong.
  */
 export function runWithin<T>(milliseconds: number, run: () => T): T {
+  room ??= openRoom();
   let result: { value: T } | undefined;
-  box.run = () => {
+  room.box.run = () => {
     result = { value: run() };
   };
   try {
-    script.runInContext(box, { timeout: milliseconds });
+    room.script.runInContext(room.box, { timeout: milliseconds });
   } catch (error) {
     // Of the context's own Error class.
     if (typeof error === "object" && error !== null && "code" in error && error.code === TIMED_OUT) {
