@@ -45,6 +45,7 @@ interface OutputOptions {
 }
 
 const COLUMN_GAP = "  ";
+/** Of a terminal that does not know how wide it is, or says 0 as that of a CI job does. */
 const DEFAULT_WIDTH = 120;
 
 export function createOutput({ stdout, stderr, colors }: OutputOptions): Output {
@@ -63,7 +64,7 @@ export function createOutput({ stdout, stderr, colors }: OutputOptions): Output 
         }
         return;
       }
-      for (const text of layOutTable(rows, columns, stdout.columns ?? DEFAULT_WIDTH, paint)) {
+      for (const text of layOutTable(rows, columns, stdout.columns || DEFAULT_WIDTH, paint)) {
         line(text);
       }
     },

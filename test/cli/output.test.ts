@@ -41,6 +41,14 @@ test("a table on a terminal is aligned, coloured and no wider than the terminal"
   assert.ok(texts.stdout.includes("\u001b[32m"));
 });
 
+test("a terminal that says it has no columns is taken for a usual one", () => {
+  const { output, texts } = open({ isTTY: true, columns: 0 });
+
+  output.table(rows, columns);
+
+  assert.ok(texts.stdout.includes(rows[1]?.note ?? "?"));
+});
+
 test("NO_COLOR leaves a terminal's table without colours", () => {
   const { output, texts } = open({ isTTY: true, colors: false });
 
