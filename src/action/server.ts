@@ -4,10 +4,10 @@ import type { Step } from "./step.ts";
 
 /**
  * The server that inputs and environment name. A stopped job cuts no request off: a release that is being applied is
- * finished, so that its end is known.
+ * finished, so that its end is known; but nothing is tried again, as the runner kills the step after ten seconds.
  * Throws UserError INPUT_INVALID.
  */
-export function connectServer({ inputs, config }: Pick<Step, "inputs" | "config">): PrefectClient {
+export function connectServer({ inputs, config, signal }: Pick<Step, "inputs" | "config" | "signal">): PrefectClient {
   const apiUrl = inputs["server-url"] ?? config.PREFECT_API_URL;
   if (apiUrl === undefined) {
     throw new UserError("INPUT_INVALID", "The action does not know the server: the input server-url is empty.", {
@@ -18,5 +18,6 @@ export function connectServer({ inputs, config }: Pick<Step, "inputs" | "config"
     apiUrl,
     authString: inputs["auth-string"] ?? (inputs["api-key"] === undefined ? config.PREFECT_API_AUTH_STRING : undefined),
     apiKey: inputs["api-key"] ?? config.PREFECT_API_KEY,
+    patience: signal,
   });
 }

@@ -17,6 +17,8 @@ export interface ConnectionOptions extends Credentials {
   /** Base URL of the API; ends in `/api` by convention. */
   apiUrl: string;
   signal?: AbortSignal | undefined;
+  /** Once aborted, a request under way is finished, and one that failed is not tried again. */
+  patience?: AbortSignal | undefined;
   retry?: Partial<RetryOptions> | undefined;
 }
 
@@ -130,6 +132,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   const apiUrl = parseApiUrl(options.apiUrl);
   const policy = { ...DEFAULT_RETRY, ...options.retry };
   const never = new AbortController().signal;
+  const patience = options.patience ?? never;
   let reached = false;
 
   async function attempt(call: Call, signal: AbortSignal): Promise<Attempt> {
@@ -175,13 +178,17 @@ export function createConnection(options: ConnectionOptions): Connection {
       if (result.done) {
         return result.answer;
       }
-      if (result.counted && failed >= policy.retries) {
+      if (patience.aborted || (result.counted && failed >= policy.retries)) {
         throw result.error;
       }
       const delayMs = result.retryAfterMs ?? policy.firstDelayMs * 2 ** failed;
       failed += result.counted ? 1 : 0;
-      await sleep(Math.min(delayMs, MAX_RETRY_DELAY_MS) * (0.8 + Math.random() * 0.4), signal);
+      const pause = AbortSignal.any([signal, patience]);
+      await sleep(Math.min(delayMs, MAX_RETRY_DELAY_MS) * (0.8 + Math.random() * 0.4), pause);
       signal.throwIfAborted();
+      if (patience.aborted) {
+        throw result.error;
+      }
     }
   }
 

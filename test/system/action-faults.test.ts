@@ -115,8 +115,10 @@ describe("deploys when something goes wrong", () => {
     // The step would try for half a minute; whoever watches it cancels the job.
     const running = await startAction(buildCall());
     await waitUntil(async () => refused > 1, { timeoutMs: 30_000, what: "a second try to apply" });
+    const cancelledAt = performance.now();
     running.process.child.kill("SIGINT");
     const cancelled = await running.finish();
+    assert.ok(performance.now() - cancelledAt < 7_500, "the runner sends SIGTERM after 7.5 s");
     proxy.decide = () => "pass";
     await plane.start();
     const between = await listDeployments();
