@@ -30,8 +30,10 @@ export function answerError(error: FastifyError | Error, request: FastifyRequest
     return sendUserError(error.code, error.message, request, reply);
   }
   if (error instanceof TransientError) {
-    request.log.warn({ err: error }, "database is busy");
-    return reply.code(503).send({ exception_message: "Service Unavailable", code: "SERVICE_UNAVAILABLE" });
+    request.log.warn({ err: error }, "the database takes nothing now");
+    return reply
+      .code(503)
+      .send({ exception_message: "Service Unavailable", detail: error.message, code: "SERVICE_UNAVAILABLE" });
   }
   if (hasZodFastifySchemaValidationErrors(error)) {
     return sendInvalid(error.validationContext ?? "body", error.validation, request, reply);

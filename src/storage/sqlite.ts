@@ -114,7 +114,7 @@ export function toStorageError(error: unknown): unknown {
       return new UserError("DATA_CONFLICT", CONFLICT, { cause: error });
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return new TransientError("SERVICE_UNAVAILABLE", "Service Unavailable", { cause: error });
+      return new TransientError("SERVICE_UNAVAILABLE", "The database is busy.", { cause: error });
     case SQLITE_FULL:
       return new TransientError("SERVICE_UNAVAILABLE", "The disk that the database is on is full.", { cause: error });
     default:
