@@ -37,6 +37,9 @@ export interface SlotHolder {
 
 export type FlowRunSort = (typeof FLOW_RUN_SORTS)[number];
 
+/** A run has some ten states; one that is retried for days has hundreds. The route has no pages. */
+const MAX_LISTED_STATES = 1000;
+
 const SORTS: Record<FlowRunSort, string> = {
   ID_DESC: "r.id desc",
   START_TIME_ASC: "coalesce(r.start_time, r.expected_start_time) asc",
@@ -150,15 +153,16 @@ export class FlowRunStore {
       .execute();
   }
 
-  /** Oldest first. */
+  /** The last thousand, oldest first. */
   async listStates(flowRunId: string): Promise<State[]> {
     const rows = await this.#db
       .selectFrom("flow_run_states")
       .selectAll()
       .where("flow_run_id", "=", flowRunId)
-      .orderBy("timestamp")
+      .orderBy("timestamp", "desc")
+      .limit(MAX_LISTED_STATES)
       .execute();
-    return rows.map(stateFromRow);
+    return rows.reverse().map(stateFromRow);
   }
 
   /** Answers whether there was such a run. */

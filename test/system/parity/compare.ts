@@ -79,7 +79,7 @@ export class Side {
       return Math.abs(value) < INSTANT_SECONDS ? 0 : Math.sign(value);
     }
     if (Array.isArray(value)) {
-      return key === "exception_detail" ? listPlaces(value) : value.map((item) => this.#normalize(item, key));
+      return key === "exception_detail" ? listPlaces(value) : this.#normalizeList(value, key);
     }
     const entries = isValues(value) ? Object.entries(value) : [];
     return isValues(value)
@@ -89,6 +89,12 @@ export class Side {
             .map(([name, item]) => [name, this.#normalize(item, name)]),
         )
       : value;
+  }
+
+  /** Tags of a run are a union of sets to Python: their order is chance there. */
+  #normalizeList(list: unknown[], key: string): unknown[] {
+    const items = list.map((item) => this.#normalize(item, key));
+    return key === "tags" ? items.sort() : items;
   }
 
   #normalizeText(text: string, key: string): string {
