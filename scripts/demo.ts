@@ -7,7 +7,7 @@ import { findExampleImage, removeLeftovers } from "./demo/leftovers.ts";
 import { type DemoPlan, planDemo } from "./demo/plan.ts";
 import { lastLines, waitUntil } from "./setup/background-process.ts";
 import { findFreePort } from "./setup/free-port.ts";
-import { setUpMachine } from "./setup/set-up-machine.ts";
+import { setUpDemoMachine } from "./setup/set-up-machine.ts";
 
 const USAGE = `npm run demo             plane, worker, deploy example/, one run; goes on until Ctrl-C
 npm run demo -- --once   the same, ends after the run and cleans up
@@ -34,7 +34,7 @@ function printUsage(): number {
 }
 
 async function main(): Promise<number> {
-  const machine = await setUpMachine();
+  const machine = await setUpDemoMachine();
   const folder = await mkdtemp(join(tmpdir(), "flowyard-demo-"));
   const daemons: FlowyardDaemon[] = [];
   let plan: DemoPlan | null = null;

@@ -1,17 +1,17 @@
-import type { Machine } from "../setup/machine.ts";
+import type { DemoMachine } from "../setup/machine.ts";
 import { runCommand } from "../setup/run-command.ts";
 
 /** What example/prefect.yaml builds. */
 const IMAGE = "flowyard/example:latest";
 
 /** The id of the example's image in the engine; null when there is none. */
-export async function findExampleImage(machine: Machine): Promise<string | null> {
+export async function findExampleImage(machine: DemoMachine): Promise<string | null> {
   const found = await docker(machine, ["image", "inspect", "--format", "{{.Id}}", IMAGE]);
   return found === null || found === "" ? null : found;
 }
 
 /** Removes the containers that still run the example, and its image unless the user had the same one before. */
-export async function removeLeftovers(machine: Machine, imageBefore: string | null): Promise<void> {
+export async function removeLeftovers(machine: DemoMachine, imageBefore: string | null): Promise<void> {
   const containers = await docker(machine, ["ps", "--all", "--quiet", "--filter", `ancestor=${IMAGE}`]);
   for (const id of containers?.split("\n").filter((line) => line !== "") ?? []) {
     await docker(machine, ["rm", "--force", id]);
@@ -24,7 +24,7 @@ export async function removeLeftovers(machine: Machine, imageBefore: string | nu
   }
 }
 
-async function docker(machine: Machine, args: string[]): Promise<string | null> {
+async function docker(machine: DemoMachine, args: string[]): Promise<string | null> {
   if (!machine.docker.available) {
     return null;
   }

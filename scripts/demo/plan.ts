@@ -2,7 +2,7 @@ import { cp, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
-import type { Machine } from "../setup/machine.ts";
+import type { DemoMachine } from "../setup/machine.ts";
 
 const exampleFolder = join(import.meta.dirname, "../../example");
 
@@ -17,7 +17,7 @@ export interface DemoPlan {
 }
 
 /** Null when this machine can have neither; what is missing has been told by the set-up. */
-export async function planDemo(machine: Machine, folder: string): Promise<DemoPlan | null> {
+export async function planDemo(machine: DemoMachine, folder: string): Promise<DemoPlan | null> {
   if (machine.docker.available && machine.baseImage.available) {
     return {
       poolType: "docker",
@@ -26,7 +26,7 @@ export async function planDemo(machine: Machine, folder: string): Promise<DemoPl
       environment: { DOCKER_HOST: machine.docker.host },
     };
   }
-  if (machine.prefect.available) {
+  if (machine.prefect?.available) {
     const project = join(folder, "example");
     await copyForProcesses(project);
     // biome-ignore lint/style/noProcessEnv: handed on to the worker, whose runs need the Prefect of the set-up

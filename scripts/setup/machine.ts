@@ -39,6 +39,9 @@ export const Machine = z.object({
 });
 export type Machine = z.infer<typeof Machine>;
 
+/** What the demo runs on; a Prefect of this machine's own only where there is no Docker engine. */
+export type DemoMachine = Pick<Machine, "docker" | "baseImage"> & Partial<Pick<Machine, "prefect">>;
+
 export const machineFile = join(stateDirectory, "machine.json");
 
 /** Reads what the last set-up found; throws when there was none in this checkout. */

@@ -3,7 +3,7 @@ import { setUpBaseImage } from "./base-image.ts";
 import { cacheDirectory, stateDirectory } from "./config.ts";
 import { setUpDockerEngine } from "./docker-engine.ts";
 import { withLock } from "./lock.ts";
-import { Machine, machineFile } from "./machine.ts";
+import { type DemoMachine, Machine, machineFile } from "./machine.ts";
 import { PartMissing, setUpPart } from "./part.ts";
 import { setUpOldestPrefect, setUpPrefect } from "./python.ts";
 import { setUpRegistries } from "./registry.ts";
@@ -28,6 +28,16 @@ export async function setUpMachine(): Promise<Machine> {
   });
   await writeFile(machineFile, JSON.stringify(machine, null, 2));
   return machine;
+}
+
+/** Only what the demo needs: a newcomer waits for no registry, no second Prefect and no linters. */
+export async function setUpDemoMachine(): Promise<DemoMachine> {
+  await mkdir(cacheDirectory, { recursive: true });
+  return withLock(cacheDirectory, async () => {
+    const { docker, baseImage } = await setUpEngineAndImage();
+    const hasContainers = docker.available && baseImage.available;
+    return { docker, baseImage, ...(hasContainers ? {} : { prefect: await setUpPart("python", setUpPrefect) }) };
+  });
 }
 
 async function setUpEngineAndImage() {
