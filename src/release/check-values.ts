@@ -1,4 +1,4 @@
-import { compileSchema, type Validate } from "../prefect-api/json-schema.ts";
+import { compileSchema, SchemaCache, type Validate } from "../prefect-api/json-schema.ts";
 import { isMapping } from "../prefect-api/templating.ts";
 import type { WorkPool } from "../prefect-api/work-pools.ts";
 import type { Problem } from "../project/problem.ts";
@@ -39,16 +39,24 @@ function isDeferred(value: unknown): boolean {
 
 /** Each key on its own, so that all of them are told at once and each at its place. */
 function listMismatches(schema: Record<string, unknown>, values: Record<string, unknown>) {
-  const validate = compile(schema);
-  return Object.entries(values).flatMap(([key, value]) => {
+  const entries = Object.entries(values);
+  const validate = entries.length === 0 ? undefined : compile(schema);
+  return entries.flatMap(([key, value]) => {
     const message = isDeferred(value) ? undefined : validate?.({ [key]: value });
     return message === undefined ? [] : [{ key, message }];
   });
 }
 
+/** Deployments share the pool's schema, and often the flow's: compiling is most of what checking costs. */
+const COMPILED = new SchemaCache();
+
 function compile(schema: Record<string, unknown>): Validate | undefined {
   try {
-    return compileSchema(schema, { ignoreRequired: true, allowNullWithDefault: false });
+    const key = JSON.stringify(schema);
+    return (
+      COMPILED.find(key) ??
+      COMPILED.put(key, compileSchema(schema, { ignoreRequired: true, allowNullWithDefault: false }))
+    );
   } catch {
     // A schema that makes no sense is the server's to refuse: it says so for the deployment that brings it.
     return undefined;
