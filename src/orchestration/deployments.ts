@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { deploymentLimitName } from "../prefect-api/concurrency-limits.ts";
 import type { CreateDeployment, Deployment, UpdateDeployment } from "../prefect-api/deployments.ts";
-import { compileSchema, type SchemaCache } from "../prefect-api/json-schema.ts";
+import { compileSchema, type SchemaCache, type Validate } from "../prefect-api/json-schema.ts";
 import type { CreatedBy, JsonObject } from "../prefect-api/primitives.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { errorMessage, UserError } from "../shared/errors.ts";
@@ -279,10 +279,18 @@ function checkParameters(existing: Deployment, body: UpdateDeployment, parameter
   }
 }
 
+export function compileParameterSchema(schema: JsonObject): Validate {
+  return compileSchema(schema, { ignoreRequired: true, allowNullWithDefault: false });
+}
+
 /** Why a deployment's parameters do not fit its schema; keys that are missing may still come with a run. */
-export function findParameterProblem(schema: JsonObject, parameters: JsonObject): string | undefined {
+export function findParameterProblem(
+  schema: JsonObject,
+  parameters: JsonObject,
+  compile = compileParameterSchema,
+): string | undefined {
   try {
-    return compileSchema(schema, { ignoreRequired: true, allowNullWithDefault: false })(parameters);
+    return compile(schema)(parameters);
   } catch (error) {
     return `Invalid schema: ${errorMessage(error)}`;
   }

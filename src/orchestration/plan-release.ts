@@ -1,13 +1,15 @@
+import { hashJson } from "../flowyard-api/canonical-json.ts";
 import type { LiveDeployment } from "../flowyard-api/deployment-state.ts";
 import { describeConflicts, type PlannedRelease, planChanges } from "../flowyard-api/plan-changes.ts";
 import type { Change, Plan, ReleaseCandidate } from "../flowyard-api/releases.ts";
 import type { ScheduleState } from "../flowyard-api/schedule-state.ts";
 import type { SchemaCache } from "../prefect-api/json-schema.ts";
+import type { JsonObject } from "../prefect-api/primitives.ts";
 import { type Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
 import type { LiveRelease } from "../storage/releases.ts";
 import type { Nouns } from "../storage/store.ts";
-import { checkDeploymentJobVariables, findParameterProblem } from "./deployments.ts";
+import { checkDeploymentJobVariables, compileParameterSchema, findParameterProblem } from "./deployments.ts";
 import { buildDeploymentBody } from "./release-bodies.ts";
 import { listFireTimes, validateSchedule } from "./schedules/next-fire-times.ts";
 
@@ -122,6 +124,11 @@ function decideOutdated({ source }: ReleaseCandidate, live: LiveRelease | undefi
 /** All that would be refused while applying, in one go. */
 async function checkPlanned(nouns: Nouns, schemas: SchemaCache, { changes }: PlannedRelease): Promise<void> {
   const problems: string[] = [];
+  // Deployments of one flow have one schema, and compiling is most of what checking costs.
+  const compile = (schema: JsonObject) => {
+    const key = hashJson(schema);
+    return schemas.find(key) ?? schemas.put(key, compileParameterSchema(schema));
+  };
   for (const { change, state, wanted } of changes) {
     if (state === null || wanted === null || change.action === "unchanged") {
       continue;
@@ -136,7 +143,7 @@ async function checkPlanned(nouns: Nouns, schemas: SchemaCache, { changes }: Pla
       tell(error.message);
     }
     const parameters = state.enforce_parameter_schema
-      ? findParameterProblem(state.parameter_openapi_schema, state.parameters)
+      ? findParameterProblem(state.parameter_openapi_schema, state.parameters, compile)
       : undefined;
     const schedules = state.schedules.map(({ schedule }) => validateSchedule(schedule));
     for (const problem of [parameters, ...schedules, findSlugProblem(state.schedules)]) {
