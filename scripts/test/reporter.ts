@@ -94,5 +94,7 @@ function reportLeak(): void {
 }
 
 function formatRecord(record: Record<string, unknown>): string {
-  return `${RECORD_MARK}${JSON.stringify(record)}\n`;
+  // JSON leaves these two as they are, and whoever reads lines ends one there.
+  const text = JSON.stringify(record).replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
+  return `${RECORD_MARK}${text}\n`;
 }
