@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { access, constants, mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { installPackages } from "./apt.ts";
@@ -60,8 +60,21 @@ async function askVersion(host: string): Promise<string | null> {
   return answer.code === 0 ? answer.stdout : null;
 }
 
+function isRefused(socket: string): Promise<boolean> {
+  return access(socket, constants.W_OK).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === "EACCES",
+  );
+}
+
 async function startEngine(): Promise<{ host: string; version: string }> {
   if (process.getuid?.() !== 0) {
+    if (await isRefused(SYSTEM_HOST.slice("unix://".length))) {
+      throw new PartMissing(
+        "this user may not use the Docker engine's socket",
+        "sudo usermod -aG docker $USER, and log in again",
+      );
+    }
     throw new PartMissing("no Docker engine is running and starting one needs root", "sudo systemctl start docker");
   }
   const directory = join(cacheDirectory, "docker");
