@@ -119,6 +119,7 @@ describe("base images of a Dockerfile", () => {
     ["FROM scratch", []],
     ["ARG V=1\nFROM python:$V", ["python:1"]],
     ["ARG V\nFROM python:$V", undefined],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: Docker's own syntax
     ["ARG V\nARG NAME=python:${V:-3.11}-slim\nFROM $NAME", ["python:3.11-slim"]],
     ["FROM a AS b\nCOPY --chown=1 --from=b x .\nCOPY --from=0 x .\nCOPY --from=tools:1 x .", ["a", "tools:1"]],
     ["FROM a\nRUN --mount=type=bind,from=wheels:2,target=/w pip install /w", ["a", "wheels:2"]],
