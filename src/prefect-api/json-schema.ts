@@ -9,6 +9,8 @@ const MAX_COMPILED = 500;
 
 /** What one validation, and one compilation, may take when somebody's schema could make it endless. */
 const MAX_MILLISECONDS = 250;
+/** Clock time, and the first compilation of a process is slow: a busy machine took 250 ms for a pool's own template. */
+const MAX_COMPILE_MILLISECONDS = 2_000;
 const MAX_HARMLESS_CHARACTERS = 20_000;
 /** Patterns can backtrack for ever, unique items are compared in pairs, references can double at each level. */
 const COSTLY = /"(?:pattern|patternProperties|uniqueItems|\$ref|\$dynamicRef)"/;
@@ -59,7 +61,7 @@ export function compileSchema(schema: JsonObject, rules: SchemaRules): Validate 
 
 function compileInTime<T>(compile: () => T): T {
   try {
-    return runWithin(MAX_MILLISECONDS, compile);
+    return runWithin(MAX_COMPILE_MILLISECONDS, compile);
   } catch (error) {
     // Cut off in the middle, the instance may be left in any state.
     ajv = buildAjv();
