@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { z } from "zod";
@@ -10,7 +11,8 @@ import { type ActionCall, type ActionResult, findEvent, readPayload, runAction }
 import { createWorkPool, makeWorkspace, writeFiles } from "../support/action-project.ts";
 import { TestProcess } from "../support/child-process.ts";
 import { type FakeGithub, startFakeGithub } from "../support/fake-github/server.ts";
-import { flowyard, type PlaneProcess, plainEnvironment, startPlane } from "../support/plane-process.ts";
+import { isAllowed } from "../support/fake-github/tokens.ts";
+import { flowyard, type PlaneProcess, plainEnvironment, repositoryRoot, startPlane } from "../support/plane-process.ts";
 
 const run = promisify(execFile);
 const { docker, baseImage, registry } = await loadMachine();
@@ -241,6 +243,35 @@ describe("a push, from the commit to the container", { skip }, () => {
     assert.match(own()[0]?.body ?? "", /30 5 \* \* \*|etl\/nightly/);
     assert.deepEqual(await ask(Deployment, "/deployments/name/etl/nightly"), before);
     assert.deepEqual(github.problems, []);
+  });
+
+  test("GitHub knows the deploy: a deployment with its end, and a check", () => {
+    const [deployment] = github.world.deployments;
+    const states = github.world.deploymentStatuses.filter((it) => it.deploymentId === deployment?.["id"]);
+
+    assert.equal(deployment?.["environment"], "production");
+    assert.deepEqual(states.map(({ status }) => status["state"]).sort(), ["in_progress", "success"]);
+    assert.ok(github.world.checkRuns.some((run) => run["conclusion"] === "success"));
+  });
+
+  test("all that was asked of GitHub is allowed by the permissions that docs/action.md names", async () => {
+    const text = await readFile(join(repositoryRoot, "docs/action.md"), "utf8");
+    const table = text.slice(text.indexOf("## Permissions"));
+    const named = [...table.matchAll(/`([a-z-]+): (read|write)`/g)].map(([, name = "", level = ""]) => [
+      name.replaceAll("-", "_"),
+      level,
+    ]);
+    const permissions = z.record(z.string(), z.enum(["read", "write"])).parse(Object.fromEntries(named));
+
+    const refused = github.calls.filter(
+      ({ operation }) => operation === null || !isAllowed(operation, { login: "", permissions }),
+    );
+
+    assert.ok(github.calls.length > 10);
+    assert.deepEqual(
+      refused.map(({ method, path }) => `${method} ${path}`),
+      [],
+    );
   });
 
   function registryAddress(): string {

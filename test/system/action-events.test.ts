@@ -89,6 +89,8 @@ describe("every event that GitHub sends", () => {
       assert.equal(result.outputs["decision"], decision, result.output);
       assert.equal(result.code, FAILING.test(result.outputs["reason-code"] ?? "") ? 1 : 0, result.output);
       assert.deepEqual(github.problems.splice(0), []);
+      const written = github.calls.splice(0).filter(({ method }) => method !== "GET");
+      assert.ok(!STRANGERS.has(event.file) || written.length === 0, "a stranger's token may only read");
     });
   }
 

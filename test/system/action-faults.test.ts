@@ -200,6 +200,18 @@ describe("deploys when something goes wrong", () => {
     );
   });
 
+  test("a preview has deployments of its own", async () => {
+    const event = findEvent("pull_request.opened.json");
+    const inputs = { mode: "deploy", environment: "pr-2" };
+    await writeFiles(workspace, describeCommit(1, ["nightly{{ $PREVIEW_SUFFIX }}"]));
+    await act({ env: { PREVIEW_SUFFIX: "" } });
+
+    const preview = await act({ event, inputs, env: { PREVIEW_SUFFIX: "-pr-2" } });
+
+    assert.equal(preview.outputs["reason-code"], "DEPLOYED", preview.output);
+    assert.deepEqual((await listDeployments()).map(({ name }) => name).sort(), ["nightly", "nightly-pr-2"]);
+  });
+
   test("an unreachable plane fails the step in words, with the next step", async () => {
     const result = await act({ inputs: { "server-url": "http://127.0.0.1:1/api" } });
 
