@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { z } from "zod";
+import { commonEnv, findEvent } from "../support/action-process.ts";
 import { operations } from "../support/fake-github/description.ts";
 import type { Json } from "../support/fake-github/json.ts";
+import { buildClaims } from "../support/fake-github/oidc.ts";
 import { type FakeGithub, implementations, startFakeGithub } from "../support/fake-github/server.ts";
 import type { TokenPermissions } from "../support/fake-github/tokens.ts";
 import { pick, readEvent } from "../support/fake-github/world.ts";
@@ -288,6 +290,21 @@ describe("the issuer of GitHub's job tokens", () => {
     assert.equal(Number(claims["exp"]) - Number(claims["iat"]), 300);
     assert.equal(Number(claims["iat"]) - Number(claims["nbf"]), 600);
     assert.equal((await fetchToken("")).claims["aud"], "https://github.com/Octocoders");
+  });
+
+  test("knows both formats of sub, and that of a job with an environment", () => {
+    const { env } = findEvent("push.branch.json");
+    const job = { ...commonEnv, ...env, GITHUB_EVENT_NAME: "push" };
+
+    const subjects = [{}, { immutableSub: true }, { environment: "production" }].map(
+      (it) => buildClaims(job, it)["sub"],
+    );
+
+    assert.deepEqual(subjects, [
+      "repo:Octocoders/Hello-World:ref:refs/heads/main",
+      "repo:Octocoders@38302899/Hello-World@186853261:ref:refs/heads/main",
+      "repo:Octocoders/Hello-World:environment:production",
+    ]);
   });
 
   test("publishes two keys and can change to the other", async () => {

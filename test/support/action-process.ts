@@ -19,6 +19,7 @@ export type EventCase = z.infer<typeof EventCase>;
 const Index = z.object({ common_env: z.record(z.string(), z.string()), cases: z.array(EventCase) });
 const index = Index.parse(JSON.parse(await readFile(join(eventsFolder, "index.json"), "utf8")));
 export const eventCases = index.cases;
+export const commonEnv = index.common_env;
 
 const Action = z.object({
   inputs: z.record(z.string(), z.object({ default: z.string().optional() })),
@@ -87,7 +88,7 @@ export async function startAction(call: ActionCall): Promise<RunningAction> {
   const running = new TestProcess(process.execPath, [bundle], {
     cwd: call.workspace,
     env: plainEnvironment(folder, {
-      ...index.common_env,
+      ...commonEnv,
       GITHUB_ACTION: "__flowyard_flowyard",
       ...call.event.env,
       GITHUB_EVENT_NAME: call.event.event,
