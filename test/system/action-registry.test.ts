@@ -58,13 +58,13 @@ describe("a registry that does not take the image", { skip }, () => {
     await writeFiles(workspace, describeProject(proxy.address, "FROM scratch\nCOPY flow.py /flow.py\n"));
   });
   after(async () => {
-    if (docker.available) {
+    if (docker.available && registry.available) {
       const env = plainEnvironment(plane.folder, { DOCKER_HOST: docker.host });
-      const { stdout } = await run("docker", ["image", "ls", "--quiet", "--no-trunc", `${proxy.address}/${IMAGE}`], {
-        env,
-      });
-      const ids = [...new Set(stdout.split("\n").filter((id) => id !== ""))];
-      await run("docker", ["image", "rm", "--force", ...ids], { env }).catch(() => undefined);
+      for (const address of [proxy.address, registry.private.address]) {
+        const args = ["image", "ls", "--quiet", "--no-trunc", `${address}/${IMAGE}`];
+        const ids = new Set((await run("docker", args, { env })).stdout.split("\n").filter((id) => id !== ""));
+        await run("docker", ["image", "rm", "--force", ...ids], { env }).catch(() => undefined);
+      }
     }
     await proxy[Symbol.asyncDispose]();
     await plane[Symbol.asyncDispose]();
