@@ -109,16 +109,22 @@ describe("a push, from the commit to the container", { skip }, () => {
 
   after(async () => {
     await worker?.stop(30_000);
-    if (docker.available && registry.available) {
-      const env = plainEnvironment(plane.folder, { DOCKER_HOST: docker.host });
-      const name = `${registry.private.address}/${IMAGE}`;
-      const { stdout } = await run("docker", ["image", "ls", "--quiet", "--no-trunc", name], { env });
-      const ids = [...new Set(stdout.split("\n").filter((id) => id !== ""))];
-      await run("docker", ["image", "rm", "--force", ...ids], { env }).catch(() => undefined);
-    }
     await plane[Symbol.asyncDispose]();
     await github[Symbol.asyncDispose]();
     await rm(workspace, { recursive: true, force: true });
+    if (docker.available && registry.available) {
+      const env = plainEnvironment(plane.folder, { DOCKER_HOST: docker.host });
+      // Other runs on this machine push under the same name, so that the base travels only once.
+      const [digest = ""] = Object.values(
+        z.record(z.string(), z.string()).parse(JSON.parse(first.outputs["images"] ?? "{}")),
+      );
+      const args = ["image", "inspect", "--format", "{{.Id}}", `${registry.private.address}/${IMAGE}@${digest}`];
+      const id = await run("docker", args, { env }).then(
+        ({ stdout }) => stdout.trim(),
+        () => "",
+      );
+      await run("docker", ["image", "rm", "--force", id], { env }).catch(() => undefined);
+    }
   });
 
   function act(more: Partial<ActionCall> & Pick<ActionCall, "event">): Promise<ActionResult> {
