@@ -2,7 +2,7 @@ type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** One request that is sent to both servers. `$word` anywhere in it stands for what an earlier answer gave. */
 export interface Step {
-  /** What is asked, in words. Unique among all steps. */
+  /** What is asked, in words. Unique among the steps of its method. */
   name: string;
   method: Method;
   /** Below `/api`. */
