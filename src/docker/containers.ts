@@ -5,6 +5,7 @@ import {
   engineStatus,
   engineText,
   isEngineGone,
+  isKillOfEnded,
   isMissingContainer,
   isMissingImage,
   isNameTaken,
@@ -124,8 +125,10 @@ export async function stopContainer(engine: Engine, id: string, graceSeconds: nu
 
 /** Removes a container, killing it first. One that is gone already, or just being removed, is no error. */
 export async function removeContainer(engine: Engine, id: string): Promise<void> {
+  const remove = () => engine.docker.getContainer(id).remove({ force: true, v: true });
   try {
-    await engine.docker.getContainer(id).remove({ force: true, v: true });
+    // It ended between the engine's look and its kill: now there is nothing to kill, and removing works.
+    await remove().catch((error: unknown) => (isKillOfEnded(error) ? remove() : Promise.reject(error)));
   } catch (error) {
     if (!isMissingContainer(error) && !isRemovalInProgress(error)) {
       throw isEngineGone(error) ? engineLost(engine, error) : error;

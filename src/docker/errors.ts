@@ -48,6 +48,11 @@ export function isRemovalInProgress(error: unknown): boolean {
   return engineStatus(error) === 409 && /already in progress/i.test(engineText(error));
 }
 
+/** A forced removal that lost a race: 500 "Could not kill running container …, cannot remove - … is not running". */
+export function isKillOfEnded(error: unknown): boolean {
+  return engineStatus(error) === 500 && /could not kill .* is not running/i.test(engineText(error));
+}
+
 /**
  * A create refused because the name is taken, with 409 for every engine:
  * `Conflict. The container name "/x" is already in use by container "…"`.

@@ -57,6 +57,21 @@ test("a container that is gone is not there: waiting, stopping and removing it a
   await removeContainer(engine, "0123");
 });
 
+test("a container that ends while it is killed for its removal is removed all the same", async () => {
+  const message = "Could not kill running container 0123, cannot remove - Container 0123 is not running";
+  await using fake = await startFakeDocker(({ method }) => {
+    if (method !== "DELETE") {
+      return undefined;
+    }
+    const isFirst = fake.requests.filter((request) => request.method === "DELETE").length === 1;
+    return isFirst ? { status: 500, json: { message } } : { status: 204 };
+  });
+
+  await removeContainer(await fake.connect(), "0123");
+
+  assert.equal(fake.requests.filter(({ method }) => method === "DELETE").length, 2);
+});
+
 test("Podman says the same with status 500", async () => {
   await using fake = await answering(500, "container 0123 does not exist in database: no such container");
 
