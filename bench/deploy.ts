@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { findFreePort } from "../scripts/setup/free-port.ts";
 import { loadMachine } from "../scripts/setup/machine.ts";
-import { findFreePort, startProcess } from "./processes.ts";
+import { startProcess } from "./processes.ts";
 import { formatTable, type Row } from "./report.ts";
 
 // The same project of 100 deployments, deployed twice: by `flowyard deploy` as a release to our plane, and by

@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { findFreePort } from "../scripts/setup/free-port.ts";
 import { loadMachine } from "../scripts/setup/machine.ts";
 import { LoadClient, type LoadResult, runLoad } from "./load.ts";
 import { PrefectWireSubject } from "./prefect-wire.ts";
-import { findFreePort, residentMegabytes, type StartedProcess, startProcess } from "./processes.ts";
+import { residentMegabytes, type StartedProcess, startProcess } from "./processes.ts";
 import { formatTable, type Row } from "./report.ts";
 
 const CLIENTS = 8;

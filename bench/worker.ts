@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { z } from "zod";
+import { findFreePort } from "../scripts/setup/free-port.ts";
 import { loadMachine } from "../scripts/setup/machine.ts";
 import { LoadClient } from "./load.ts";
-import { findFreePort, residentMegabytes, spawnProcess, startProcess } from "./processes.ts";
+import { residentMegabytes, spawnProcess, startProcess } from "./processes.ts";
 import { formatTable } from "./report.ts";
 
 // From `create_flow_run` to the start of its container, and the memory of a worker with 20 runs in flight: our worker

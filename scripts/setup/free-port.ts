@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
 
 /** `wanted` when nobody listens there on loopback, else one that the system picks. */
-export function findFreePort(wanted: number): Promise<number> {
+export function findFreePort(wanted = 0): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", (error) => (wanted === 0 ? reject(error) : resolve(findFreePort(0))));

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { findFreePort } from "../../scripts/setup/free-port.ts";
 import { TestProcess } from "./child-process.ts";
 import { waitUntil } from "./wait-until.ts";
 
@@ -12,19 +12,6 @@ const SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 /** The environment of a newcomer's shell: a path, an own home, nothing of Prefect's or ours. */
 export function plainEnvironment(home: string, extra: Record<string, string> = {}): Record<string, string> {
   return { PATH: SYSTEM_PATH, HOME: home, FLOWYARD_HOME: home, LANG: "C.UTF-8", ...extra };
-}
-
-export function findFreePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("no port")),
-      );
-    });
-  });
 }
 
 export interface PlaneProcess extends AsyncDisposable {

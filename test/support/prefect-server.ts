@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { findFreePort } from "../../scripts/setup/free-port.ts";
 import { TestProcess } from "./child-process.ts";
-import { findFreePort, plainEnvironment } from "./plane-process.ts";
+import { plainEnvironment } from "./plane-process.ts";
 import { waitUntil } from "./wait-until.ts";
 
 export interface PrefectServer extends AsyncDisposable {

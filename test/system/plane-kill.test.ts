@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { z } from "zod";
+import { findFreePort } from "../../scripts/setup/free-port.ts";
 import { runToEnd, TestProcess } from "../support/child-process.ts";
-import { findFreePort, flowyard, plainEnvironment } from "../support/plane-process.ts";
+import { flowyard, plainEnvironment } from "../support/plane-process.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { type KnownRun, LoadClient } from "./plane-kill/load-client.ts";
 

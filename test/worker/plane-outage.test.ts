@@ -3,9 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { findFreePort } from "../../scripts/setup/free-port.ts";
 import { createPrefectClient } from "../../src/client/prefect-client.ts";
 import { TestProcess } from "../support/child-process.ts";
-import { findFreePort, flowyard, plainEnvironment } from "../support/plane-process.ts";
+import { flowyard, plainEnvironment } from "../support/plane-process.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 test("a worker outlives its plane: what it ran meanwhile is reported when the plane is back", async () => {
