@@ -11,6 +11,7 @@ export interface Database {
   flow_runs: FlowRunTable;
   flow_run_states: StateTable<{ flow_run_id: string }>;
   flow_run_inputs: FlowRunInputTable;
+  flow_run_claims: FlowRunClaimTable;
   task_runs: TaskRunTable;
   task_run_states: StateTable<{ task_run_id: string }>;
   work_pools: WorkPoolTable;
@@ -283,6 +284,20 @@ interface BlockDocumentTable extends Row {
   block_type_id: string;
   is_anonymous: Bit;
   block_document_references: Json;
+}
+
+interface FlowRunClaimTable {
+  flow_run_id: string;
+  id: string;
+  fencing_token: number;
+  worker_name: string;
+  work_pool_id: string;
+  claimed_at: Time;
+  expires_at: Time;
+  started: Bit;
+  unstarted_claims: number;
+  /** 1 when nobody holds the run; the row stays for its token. */
+  ended: Bit;
 }
 
 interface ScopeColumns {

@@ -8,6 +8,7 @@ import { ConfigurationStore } from "./configuration.ts";
 import type { Database } from "./database-types.ts";
 import { DeploymentStore } from "./deployments.ts";
 import { EventStore } from "./events.ts";
+import { FlowRunClaimStore } from "./flow-run-claims.ts";
 import { FlowRunInputStore } from "./flow-run-inputs.ts";
 import { FlowRunStore } from "./flow-runs.ts";
 import { FlowStore } from "./flows.ts";
@@ -27,6 +28,7 @@ export function buildNouns(db: Kysely<Database>, clock: Clock) {
     flows: new FlowStore(db, clock),
     flowRuns: new FlowRunStore(db, clock),
     flowRunInputs: new FlowRunInputStore(db),
+    flowRunClaims: new FlowRunClaimStore(db),
     deployments: new DeploymentStore(db, clock),
     workPools: new WorkPoolStore(db, clock),
     workQueues: new WorkQueueStore(db, clock),

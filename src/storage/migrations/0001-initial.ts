@@ -81,6 +81,13 @@ const TABLES = [
     key text not null, value text not null, sender text,
     unique (flow_run_id, key))`,
 
+  `create table flow_run_claims (
+    flow_run_id text primary key references flow_runs (id) on delete cascade,
+    id text not null, fencing_token integer not null, worker_name text not null,
+    work_pool_id text not null references work_pools (id) on delete cascade,
+    claimed_at text not null, expires_at text not null, started integer not null, unstarted_claims integer not null,
+    ended integer not null)`,
+
   // No foreign key to flow_runs: task runs arrive as events, possibly after their flow run was deleted.
   `create table task_runs (
     id text primary key, created text not null, updated text not null,
@@ -168,6 +175,8 @@ const INDEXES = [
   "create index flow_runs_by_parent on flow_runs (parent_task_run_id) where parent_task_run_id is not null",
   `create unique index flow_runs_by_idempotency_key on flow_runs (flow_id, idempotency_key)
     where idempotency_key is not null`,
+  "create index flow_run_claims_by_end on flow_run_claims (expires_at) where ended = 0",
+  "create unique index flow_run_claims_by_lease on flow_run_claims (id)",
   "create index flow_run_states_by_run on flow_run_states (flow_run_id, timestamp)",
   "create index task_runs_by_expected_start on task_runs (expected_start_time)",
   "create index task_run_states_by_run on task_run_states (task_run_id, timestamp)",
