@@ -8,6 +8,7 @@ import { migrate } from "./migrate.ts";
 import { buildKysely, type Durability, lockDatabase, openConnection } from "./sqlite.ts";
 import { buildNouns, type Store } from "./store.ts";
 import { TransactionQueue } from "./transaction-queue.ts";
+import { WakeUps } from "./wake-ups.ts";
 
 export interface StoreOptions {
   /** Made, with its folder, when it is not there. */
@@ -39,10 +40,16 @@ export async function openStore({ file, clock, durability = "FULL" }: StoreOptio
     opened.push(reader);
     reader.exec("pragma query_only = on");
     const reading = buildKysely(reader);
-    const queue = new TransactionQueue(writer, (afterCommit) => ({ ...buildNouns(writing, clock), afterCommit }));
+    const wakeUps = new WakeUps();
+    const queue = new TransactionQueue(
+      writer,
+      (effects) => ({ ...buildNouns(writing, clock), ...effects }),
+      (sent) => wakeUps.deliver(sent),
+    );
     return {
       ...buildNouns(reading, clock),
       transaction: (fn) => queue.run(fn),
+      wakeUps,
       ping: () => ping(reading),
       close: async () => {
         await queue.idle();

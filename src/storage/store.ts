@@ -18,6 +18,7 @@ import { ReleaseStore } from "./releases.ts";
 import { TaskRunStore } from "./task-runs.ts";
 import { TransitionStore } from "./transitions.ts";
 import { VariableStore } from "./variables.ts";
+import type { WakeUpChannel, WakeUps } from "./wake-ups.ts";
 import { WorkPoolStore } from "./work-pools.ts";
 import { WorkQueueStore } from "./work-queues.ts";
 import { WorkerStore } from "./workers.ts";
@@ -57,6 +58,11 @@ export interface Tx extends Nouns {
    * The callback must not throw.
    */
   afterCommit(callback: () => void): void;
+  /**
+   * Wakes who waits for this, on every plane of the database, once the transaction is on disk; not at all when it is
+   * undone. The same wake-up twice in a transaction is sent once.
+   */
+  wakeUps: { notify(channel: WakeUpChannel, key: string): void };
 }
 
 /**
@@ -69,6 +75,8 @@ export interface Store extends Nouns {
    * transactions share one commit, so `fn` awaits nothing but `tx`.
    */
   transaction<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
+  /** Hints that something may be there for who waits; see `WakeUps`. */
+  wakeUps: Pick<WakeUps, "subscribe">;
   /** Whether the database answers. */
   ping(): Promise<boolean>;
   /** Waits for running transactions, then closes. */

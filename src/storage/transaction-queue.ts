@@ -1,12 +1,16 @@
 import type { DatabaseSync } from "node:sqlite";
 import { toStorageError } from "./sqlite.ts";
+import type { Tx } from "./store.ts";
+import type { WakeUp } from "./wake-ups.ts";
 
 /** Bounds how long the first of a batch waits for the last. */
 const MAX_BATCH = 64;
 
-interface Waiting<Tx> {
+type Effects = Pick<Tx, "afterCommit" | "wakeUps">;
+
+interface Waiting<T> {
   /** Runs the transaction's code; the answer tells its caller of the success, and is called after the commit. */
-  attempt(tx: Tx): Promise<() => void>;
+  attempt(tx: T): Promise<() => void>;
   fail(error: unknown): void;
 }
 
@@ -15,25 +19,31 @@ interface Waiting<Tx> {
  * one commit, and so one wait for the disk. A caller hears of its success only after that commit, and a failing one
  * undoes only itself.
  */
-export class TransactionQueue<Tx> {
+export class TransactionQueue<T> {
   readonly #statements: ReturnType<typeof prepareStatements>;
   readonly #connection: DatabaseSync;
-  readonly #tx: Tx;
-  #waiting: Waiting<Tx>[] = [];
+  readonly #tx: T;
+  #waiting: Waiting<T>[] = [];
   #draining: Promise<void> | undefined;
   #afterCommit: (() => void)[] = [];
+  #wakeUps = new Map<string, WakeUp>();
+  readonly #wake: (wakeUps: Iterable<WakeUp>) => void;
 
-  constructor(connection: DatabaseSync, buildTx: (afterCommit: (callback: () => void) => void) => Tx) {
+  constructor(connection: DatabaseSync, buildTx: (effects: Effects) => T, wake: (wakeUps: Iterable<WakeUp>) => void) {
     this.#connection = connection;
     this.#statements = prepareStatements(connection);
-    this.#tx = buildTx((callback) => {
-      this.#afterCommit.push(callback);
+    this.#wake = wake;
+    this.#tx = buildTx({
+      afterCommit: (callback) => {
+        this.#afterCommit.push(callback);
+      },
+      wakeUps: { notify: (channel, key) => this.#wakeUps.set(`${channel} ${key}`, { channel, key }) },
     });
   }
 
-  run<T>(fn: (tx: Tx) => Promise<T>): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const attempt = async (tx: Tx) => {
+  run<Result>(fn: (tx: T) => Promise<Result>): Promise<Result> {
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    const attempt = async (tx: T) => {
       const value = await fn(tx);
       return () => resolve(value);
     };
@@ -58,7 +68,7 @@ export class TransactionQueue<Tx> {
     this.#draining = undefined;
   }
 
-  async #runBatch(batch: Waiting<Tx>[]): Promise<void> {
+  async #runBatch(batch: Waiting<T>[]): Promise<void> {
     const afterCommit: (() => void)[] = [];
     try {
       this.#statements.begin.run();
@@ -83,12 +93,14 @@ export class TransactionQueue<Tx> {
   }
 
   /** Answers what is to be called after the commit. Throws only when the savepoint itself fails. */
-  async #runOne(waiting: Waiting<Tx>): Promise<(() => void)[]> {
+  async #runOne(waiting: Waiting<T>): Promise<(() => void)[]> {
     this.#afterCommit = [];
+    this.#wakeUps = new Map();
     this.#statements.savepoint.run();
     try {
       const succeed = await waiting.attempt(this.#tx);
-      return [succeed, ...this.#afterCommit];
+      const wakeUps = this.#wakeUps;
+      return [succeed, ...this.#afterCommit, () => this.#wake(wakeUps.values())];
     } catch (error) {
       waiting.fail(toStorageError(error));
       this.#statements.rollbackToSavepoint.run();
