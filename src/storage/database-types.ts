@@ -72,6 +72,7 @@ interface DeploymentTable extends Row {
   created_by: Json | null;
   updated_by: Json | null;
   enforce_parameter_schema: Bit;
+  announced_status: string | null;
 }
 
 interface DeploymentScheduleTable extends Row {
@@ -112,6 +113,8 @@ interface FlowRunTable extends Row {
   start_time: Time | null;
   end_time: Time | null;
   total_run_time: number;
+  /** When a PAUSED run fails; null in every other state. */
+  pause_timeout: Time | null;
 }
 
 type StateTable<Owner> = Owner & {
@@ -165,6 +168,10 @@ interface WorkPoolTable extends Row {
   concurrency_limit: number | null;
   default_queue_id: string | null;
   storage_configuration: Json;
+  /** What the last status event said; the status itself is derived when it is read. */
+  announced_status: string | null;
+  status_event_id: string | null;
+  status_event_at: Time | null;
 }
 
 interface WorkQueueTable extends Row {
@@ -176,6 +183,7 @@ interface WorkQueueTable extends Row {
   work_pool_id: string;
   filter: Json | null;
   last_polled: Time | null;
+  announced_status: string | null;
 }
 
 interface WorkerTable extends Row {

@@ -103,6 +103,11 @@ export function stateToRow(state: State): StateRow {
   };
 }
 
+/** When a run that enters this state fails because nobody lets it go on; null for all but a bounded pause. */
+export function pauseTimeoutOf(state: State | null): string | null {
+  return state?.type === "PAUSED" ? state.state_details.pause_timeout : null;
+}
+
 export function stateFromRow(row: StateRow): State {
   return {
     id: row.id,

@@ -8,7 +8,7 @@ import { UserError } from "../shared/errors.ts";
 import { toBit, toJson, toJsonOrNull } from "./columns.ts";
 import type { Database } from "./database-types.ts";
 import { type CrossFilters, crossMatchFlowRuns } from "./filters.ts";
-import { flowRunFromRow, selectFlowRuns, stateFromRow, stateToRow } from "./flow-run-rows.ts";
+import { flowRunFromRow, pauseTimeoutOf, selectFlowRuns, stateFromRow, stateToRow } from "./flow-run-rows.ts";
 
 export type FlowRunChanges = Partial<
   Pick<
@@ -139,6 +139,7 @@ export class FlowRunStore {
         start_time: flowRun.start_time ?? null,
         end_time: flowRun.end_time ?? null,
         total_run_time: flowRun.total_run_time,
+        pause_timeout: pauseTimeoutOf(flowRun.state),
       })
       .execute();
     if (flowRun.state !== null) {

@@ -4,7 +4,7 @@ import type { CreatedBy } from "../prefect-api/primitives.ts";
 import type { State, StateType } from "../prefect-api/states.ts";
 import { fromJson, fromJsonOrNull, toJson } from "./columns.ts";
 import type { Database } from "./database-types.ts";
-import { stateToRow } from "./flow-run-rows.ts";
+import { pauseTimeoutOf, stateToRow } from "./flow-run-rows.ts";
 
 interface Named {
   id: string;
@@ -39,6 +39,8 @@ export interface ChangingRun {
   concurrency_options: ConcurrencyChoice | null;
   workQueue: { id: string; name: string } | null;
   workPool: { id: string; name: string; type: string } | null;
+  /** The last claim, ended or not. */
+  claim: { fencing_token: number; ended: boolean } | null;
 }
 
 interface ConcurrencyChoice {
@@ -94,6 +96,7 @@ export class TransitionStore {
         start_time: changes.start_time,
         end_time: changes.end_time,
         total_run_time: changes.total_run_time,
+        pause_timeout: pauseTimeoutOf(state),
         infrastructure_pid: changes.infrastructure_pid,
         empirical_policy: toJson(changes.empirical_policy),
       })
@@ -110,6 +113,7 @@ function selectChangingRun(db: Kysely<Database>) {
     .leftJoin("deployments as d", "d.id", "r.deployment_id")
     .leftJoin("work_queues as q", "q.id", "r.work_queue_id")
     .leftJoin("work_pools as p", "p.id", "q.work_pool_id")
+    .leftJoin("flow_run_claims as c", "c.flow_run_id", "r.id")
     .select([
       "r.id",
       "r.name",
@@ -144,6 +148,8 @@ function selectChangingRun(db: Kysely<Database>) {
       "p.id as pool_id",
       "p.name as pool_name",
       "p.type as pool_type",
+      "c.fencing_token",
+      "c.ended as claim_ended",
     ]);
 }
 
@@ -174,6 +180,7 @@ function changingRunFromRow(row: ChangingRunRow): ChangingRun {
     ...findDeployment(row),
     workQueue: row.queue_id === null ? null : { id: row.queue_id, name: row.queue_name ?? "" },
     workPool: row.pool_id === null ? null : { id: row.pool_id, name: row.pool_name ?? "", type: row.pool_type ?? "" },
+    claim: row.fencing_token === null ? null : { fencing_token: row.fencing_token, ended: row.claim_ended !== 0 },
   };
 }
 

@@ -10,13 +10,13 @@ const TABLES = [
     id text primary key, created text not null, updated text not null,
     name text not null unique, description text, type text not null, base_job_template text not null,
     is_paused integer not null, concurrency_limit integer, default_queue_id text,
-    storage_configuration text not null)`,
+    storage_configuration text not null, announced_status text, status_event_id text, status_event_at text)`,
 
   `create table work_queues (
     id text primary key, created text not null, updated text not null,
     name text not null, description text not null, is_paused integer not null, concurrency_limit integer,
     priority integer not null, work_pool_id text not null references work_pools (id) on delete cascade,
-    filter text, last_polled text,
+    filter text, last_polled text, announced_status text,
     unique (work_pool_id, name))`,
 
   `create table workers (
@@ -49,6 +49,7 @@ const TABLES = [
     labels text not null, work_queue_id text references work_queues (id) on delete set null,
     parameter_openapi_schema text, path text, pull_steps text, entrypoint text, storage_document_id text,
     infrastructure_document_id text, created_by text, updated_by text, enforce_parameter_schema integer not null,
+    announced_status text,
     unique (flow_id, name))`,
 
   `create table deployment_schedules (
@@ -68,7 +69,7 @@ const TABLES = [
     infrastructure_document_id text, infrastructure_pid text, created_by text, job_variables text not null,
     auto_scheduled integer not null, state_id text, state_type text, state_name text, state_timestamp text,
     run_count integer not null, expected_start_time text, next_scheduled_start_time text, start_time text,
-    end_time text, total_run_time double precision not null)`,
+    end_time text, total_run_time double precision not null, pause_timeout text)`,
 
   `create table flow_run_states (
     id text primary key, flow_run_id text not null references flow_runs (id) on delete cascade,
@@ -177,6 +178,14 @@ const INDEXES = [
     where idempotency_key is not null`,
   "create index flow_run_claims_by_end on flow_run_claims (expires_at) where ended = 0",
   "create unique index flow_run_claims_by_lease on flow_run_claims (id)",
+  // The loops: what waits past its time, what is paused too long, what ended long ago, subflows of what was cancelled.
+  `create index flow_runs_by_next_start on flow_runs (state_name, next_scheduled_start_time)
+    where next_scheduled_start_time is not null`,
+  "create index flow_runs_by_pause_timeout on flow_runs (pause_timeout) where pause_timeout is not null",
+  "create index flow_runs_by_end on flow_runs (state_type, end_time) where end_time is not null",
+  "create index flow_runs_subflows on flow_runs (state_type) where parent_task_run_id is not null",
+  "create index task_runs_open on task_runs (flow_run_id) where end_time is null",
+  "create index leases_by_expiry on concurrency_leases (expires_at)",
   "create index flow_run_states_by_run on flow_run_states (flow_run_id, timestamp)",
   "create index task_runs_by_expected_start on task_runs (expected_start_time)",
   "create index task_run_states_by_run on task_run_states (task_run_id, timestamp)",
