@@ -11,6 +11,7 @@ import type { SchemaCache } from "../prefect-api/json-schema.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Store } from "../storage/store.ts";
 import type { Credentials } from "./auth.ts";
+import type { LoopRunner } from "./loops/run-loops.ts";
 
 export interface AppDeps {
   store: Store;
@@ -21,6 +22,8 @@ export interface AppDeps {
   logLevel: "debug" | "info" | "warn" | "error" | "silent";
   /** Takes the JSON lines of the log; stdout when left out. */
   logStream?: { write(line: string): void };
+  /** What this process does by itself; left out where it only answers. */
+  loops?: Pick<LoopRunner, "listStatuses" | "findProblem">;
 }
 
 export type App = FastifyInstance<

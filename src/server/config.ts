@@ -7,6 +7,7 @@ import { errorMessage, UserError } from "../shared/errors.ts";
 const secrets = z.registry<{ secret: true }>();
 
 const MAX_PORT = 65_535;
+const MAX_LOOP_SECONDS = 3600;
 
 /** What the plane reads from its environment. A flag of the command wins over its variable. */
 export const ServerConfig = z.object({
@@ -18,6 +19,8 @@ export const ServerConfig = z.object({
   FLOWYARD_AUTH_STRING_FILE: z.string().min(1).optional(),
   FLOWYARD_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
   FLOWYARD_LOG_FORMAT: z.enum(["text", "json"]).optional(),
+  FLOWYARD_LOOPS: z.stringbool({ error: "Invalid input: expected true or false" }).default(true),
+  FLOWYARD_SCHEDULER_SECONDS: z.coerce.number().min(1).max(MAX_LOOP_SECONDS).default(5),
 });
 export type ServerConfig = z.infer<typeof ServerConfig>;
 
@@ -26,6 +29,8 @@ export interface ServerFlags {
   port?: number | undefined;
   /** A file, or a URL that starts with `sqlite:`. */
   database?: string | undefined;
+  /** False: this process only answers, whatever FLOWYARD_LOOPS says. */
+  loops?: boolean | undefined;
   /** Whether a person watches the log. */
   onTerminal?: boolean | undefined;
 }
@@ -38,6 +43,13 @@ export interface ServerSettings {
   authString: string | null;
   logLevel: ServerConfig["FLOWYARD_LOG_LEVEL"];
   logFormat: "text" | "json";
+  /** Null: this process only answers, and others do what happens by itself. */
+  loops: LoopSettings | null;
+}
+
+/** How often the loops look for work. */
+export interface LoopSettings {
+  schedulerSeconds: number;
 }
 
 /** Throws UserError CONFIG_INVALID with all problems at once, CREDENTIALS_REQUIRED for an open address without any. */
@@ -56,6 +68,7 @@ export function parseServerSettings(env: NodeJS.ProcessEnv, flags: ServerFlags):
     authString: readAuthString(config),
     logLevel: config.FLOWYARD_LOG_LEVEL,
     logFormat: config.FLOWYARD_LOG_FORMAT ?? (flags.onTerminal === true ? "text" : "json"),
+    loops: flags.loops !== false && config.FLOWYARD_LOOPS ? readLoopSettings(config) : null,
   };
   if (settings.authString === null && !isLoopback(settings.host)) {
     throw new UserError(
@@ -65,6 +78,10 @@ export function parseServerSettings(env: NodeJS.ProcessEnv, flags: ServerFlags):
     );
   }
   return settings;
+}
+
+function readLoopSettings(config: ServerConfig): LoopSettings {
+  return { schedulerSeconds: config.FLOWYARD_SCHEDULER_SECONDS };
 }
 
 /** An empty variable is one that is not set, as in a compose file that passes on what may be missing. */

@@ -19,6 +19,7 @@ import { registerFlowRuns } from "./routes/flow-runs.ts";
 import { registerFlows } from "./routes/flows.ts";
 import { registerCapabilities } from "./routes/flowyard/capabilities.ts";
 import { registerReleases } from "./routes/flowyard/releases.ts";
+import { registerStatus } from "./routes/flowyard/status.ts";
 import { registerLogs } from "./routes/logs.ts";
 import { registerPoolQueues } from "./routes/pool-queues.ts";
 import { registerTaskRuns } from "./routes/task-runs.ts";
@@ -55,6 +56,7 @@ export function registerRoutes(api: App, appDeps: AppDeps): void {
   registerWorkQueues(api, deps);
   registerConcurrencyStatus(api, deps);
   registerCapabilities(api);
+  registerStatus(api, deps);
   registerReleases(api, deps);
   registerSockets(api, deps);
 }

@@ -8,6 +8,8 @@ import type { App } from "./app-deps.ts";
 import { Credentials } from "./auth.ts";
 import type { ServerSettings } from "./config.ts";
 import { createTextLog } from "./log-text.ts";
+import { buildLoops } from "./loops/build-loops.ts";
+import { LoopRunner } from "./loops/run-loops.ts";
 
 /** How long requests that are under way may take once the plane is asked to stop. */
 const STOP_MS = 700;
@@ -27,21 +29,27 @@ export interface RunningServer {
 export async function startServer(settings: ServerSettings): Promise<RunningServer> {
   const store = await openStore({ file: settings.databaseFile, clock: systemClock });
   try {
+    const bus = new LiveBus();
+    const loops = settings.loops === null ? null : new LoopRunner(systemClock);
     const app = await buildApp({
       store,
       clock: systemClock,
-      bus: new LiveBus(),
+      bus,
+      ...(loops === null ? {} : { loops }),
       credentials: settings.authString === null ? null : new Credentials(settings.authString),
       logLevel: settings.logLevel,
       ...(settings.logFormat === "text" ? { logStream: createTextLog((line) => process.stdout.write(line)) } : {}),
     });
     const apiUrl = `${await listen(app, settings)}/api`;
     app.log.info({ api_url: apiUrl, database: settings.databaseFile, auth: settings.authString !== null }, "ready");
+    if (loops !== null && settings.loops !== null) {
+      loops.start(buildLoops({ store, clock: systemClock, bus, logger: app.log }, settings.loops), app.log);
+    }
     let stopping: Promise<void> | undefined;
     return {
       apiUrl,
       stop: () => {
-        stopping ??= stop(app, store);
+        stopping ??= stop(app, store, loops);
         return stopping;
       },
     };
@@ -83,10 +91,10 @@ function buildListenError(address: string, code: string, cause: Error): UserErro
   }
 }
 
-async function stop(app: App, store: Store): Promise<void> {
+async function stop(app: App, store: Store, loops: LoopRunner | null): Promise<void> {
   const cutOff = setTimeout(() => app.server.closeAllConnections(), STOP_MS);
   try {
-    await app.close();
+    await Promise.all([app.close(), loops?.stop()]);
   } finally {
     clearTimeout(cutOff);
     await store.close();

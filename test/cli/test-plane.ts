@@ -40,6 +40,7 @@ export async function startTestPlane({ authString }: { authString?: string } = {
     authString: authString ?? null,
     logLevel: "error",
     logFormat: "json",
+    loops: null,
   });
   const { apiUrl } = server;
   return {

@@ -26,6 +26,7 @@ test("without any setting the plane listens on loopback and keeps everything und
     authString: null,
     logLevel: "info",
     logFormat: "json",
+    loops: { schedulerSeconds: 5 },
   });
 });
 

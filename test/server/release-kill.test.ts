@@ -48,6 +48,7 @@ test("a plane that is killed while it applies has each release whole or not at a
     authString: null,
     logLevel: "error",
     logFormat: "json",
+    loops: null,
   });
   const survivor = connect(again.apiUrl);
   const [live] = await survivor.releases.list({ limit: 1 });

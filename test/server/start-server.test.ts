@@ -24,6 +24,7 @@ function buildSettings(file: string, changes: Partial<ServerSettings> = {}): Ser
     authString: null,
     logLevel: "error",
     logFormat: "json",
+    loops: null,
     ...changes,
   };
 }

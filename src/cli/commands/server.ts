@@ -7,6 +7,7 @@ const Options = z.object({
   host: z.string().optional(),
   port: z.number().optional(),
   database: z.string().optional(),
+  loops: z.boolean().default(true),
 });
 const MAX_PORT = 65_535;
 
@@ -18,6 +19,7 @@ export async function addServerCommands(program: Command, context: CliContext): 
     .option("--host <address>", "address to listen on (default: 127.0.0.1; any other needs FLOWYARD_AUTH_STRING)")
     .option("--port <n>", "port to listen on; 0 takes a free one (default: 4200)", parsePort)
     .option("--database <file|url>", "where everything is kept (default: flowyard.db in FLOWYARD_HOME)")
+    .option("--no-loops", "only answer; another plane on the same database schedules and cleans up")
     .action(async (raw) => {
       const { parseServerSettings } = await import("../../server/config.ts");
       const { startServer } = await import("../../server/start-server.ts");

@@ -2,6 +2,7 @@ import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import { API_VERSION, JsonObject, PREFECT_VERSION, Uuid } from "../../prefect-api/primitives.ts";
 import type { App, AppDeps } from "../app-deps.ts";
+import { findProblem } from "./flowyard/status.ts";
 
 const DefaultStorage = z.strictObject({ default_result_storage_block_id: Uuid });
 
@@ -11,14 +12,15 @@ function sendJsonText(reply: FastifyReply, text: string): FastifyReply {
 }
 
 /** Health, versions, and the settings that clients keep on the server. */
-export function registerAdmin(api: App, { store }: AppDeps): void {
+export function registerAdmin(api: App, deps: AppDeps): void {
+  const { store } = deps;
+
   api.get("/health", (_request, reply) => reply.send(true));
 
-  api.get("/ready", async (_request, reply) =>
-    (await store.ping())
-      ? reply.send({ message: "OK" })
-      : reply.code(503).send({ message: "Database is not available" }),
-  );
+  api.get("/ready", async (_request, reply) => {
+    const problem = await findProblem(deps);
+    return problem === undefined ? reply.send({ message: "OK" }) : reply.code(503).send({ message: problem });
+  });
 
   api.get("/version", (_request, reply) => sendJsonText(reply, API_VERSION));
   // Engines and sockets refuse a server of another major version than their own.
