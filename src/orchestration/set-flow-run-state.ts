@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from "uuid";
 import type { ReceivedEvent } from "../prefect-api/events.ts";
+import type { EmpiricalPolicy } from "../prefect-api/flow-runs.ts";
 import { isTerminal, type SetStateResult, type State, type StateCreate } from "../prefect-api/states.ts";
 import { addSeconds, type Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
@@ -7,6 +8,7 @@ import type { Logger } from "../shared/logger.ts";
 import type { Store, Tx } from "../storage/store.ts";
 import type { ChangingRun } from "../storage/transitions.ts";
 import { enterState } from "./bookkeeping.ts";
+import { decideClaimAfter, decideFencing } from "./claim-rules.ts";
 import { buildFlowRunEvent } from "./flow-run-event.ts";
 import type { LiveBus } from "./live-bus.ts";
 import { mirrorSubflowState } from "./mirror-subflow-state.ts";
@@ -28,6 +30,8 @@ export interface StateProposal {
   /** `forced`: a person insists. `late`: the loop that marks waiting runs. */
   mode: "normal" | "forced" | "late";
   clientApiVersion: string | null;
+  /** Of the claim in whose name the proposer acts; stock workers and engines have none. */
+  fencingToken?: number | null;
 }
 
 export interface StateOutcome {
@@ -67,14 +71,15 @@ export async function setFlowRunStateIn(tx: Tx, deps: Deps, proposal: StatePropo
     concurrency: await findConcurrency(tx, run, timestamp),
     now: timestamp,
   };
-  const decision =
-    proposal.mode === "late"
-      ? decideLate(transition)
-      : decideTransition({ ...transition, force: proposal.mode === "forced" });
+  const decision = decideFencing(run.claim, proposal.fencingToken ?? null) ?? decide(transition, proposal.mode);
   const change = decision.status === "ACCEPT" || decision.status === "REJECT" ? decision.change : null;
   const state = change === null ? run.state : await writeChange(tx, deps, transition, run, change);
   logDecision(tx, deps.logger, run, decision, state);
   return { result: buildResult(decision, state), written: change !== null };
+}
+
+function decide(transition: Transition, mode: StateProposal["mode"]): Decision {
+  return mode === "late" ? decideLate(transition) : decideTransition({ ...transition, force: mode === "forced" });
 }
 
 async function findConcurrency(tx: Tx, run: ChangingRun, now: Timestamp): Promise<DeploymentConcurrency | null> {
@@ -120,8 +125,19 @@ async function writeChange(
     infrastructure_pid: startsAnew ? null : run.infrastructure_pid,
   });
   await tx.flowRunInputs.remove(run.id, change.staleInputKeys);
+  await changeClaim(tx, run, entered.state, entered.policy);
   await announceState(tx, deps, { ...run, run_count: entered.times.run_count }, run.state, entered.state);
   return entered.state;
+}
+
+/** A run that nobody claimed has no claim to end: most writes cost nothing here. */
+async function changeClaim(tx: Tx, run: ChangingRun, state: State, policy: EmpiricalPolicy): Promise<void> {
+  const action = run.claim === null ? "keep" : decideClaimAfter(run.state, state, policy);
+  if (action === "revoke") {
+    await tx.flowRunClaims.revoke(run.id, 0);
+  } else if (action === "end" && run.claim?.ended === false) {
+    await tx.flowRunClaims.end(run.id);
+  }
 }
 
 /** Answers the lease that the new state names; undefined leaves the state as it is. */

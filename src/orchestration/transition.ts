@@ -63,7 +63,8 @@ export type ReasonCode =
   | "PAUSED"
   | "PAUSE_TIMED_OUT"
   | "TOO_EARLY"
-  | "RETRYING";
+  | "RETRYING"
+  | "STALE_CLAIM";
 
 /** What happens to the run's slot of its deployment's limit together with the state change. */
 export type SlotChange = { action: "keep" } | { action: "take"; leaseSeconds: number } | { action: "free" };

@@ -1,17 +1,36 @@
+import type { FastifyRequest } from "fastify";
 import { z } from "zod";
+import { FENCING_TOKEN_HEADER } from "../../flowyard-api/claims.ts";
 import { resumeFlowRun } from "../../orchestration/resume-flow-run.ts";
 import { setFlowRunState } from "../../orchestration/set-flow-run-state.ts";
 import { JsonObject, Uuid } from "../../prefect-api/primitives.ts";
 import { SetState } from "../../prefect-api/states.ts";
+import { UserError } from "../../shared/errors.ts";
 import { readApiVersion } from "../api-version.ts";
 import type { App, AppDeps } from "../app-deps.ts";
 
 const ById = z.object({ id: Uuid });
+const FencingToken = z
+  .string()
+  .regex(/^\d{1,15}$/)
+  .transform(Number);
 const ResumeFlowRun = z.object({ run_input: JsonObject.nullish() });
 
 /** 201 when a state was written, 200 when the run kept the one it had (surface §2.4). */
 function statusOf({ written }: { written: boolean }): 200 | 201 {
   return written ? 201 : 200;
+}
+
+function readFencingToken({ headers }: FastifyRequest): number | null {
+  const text = headers[FENCING_TOKEN_HEADER];
+  if (text === undefined) {
+    return null;
+  }
+  const token = FencingToken.safeParse(text);
+  if (!token.success) {
+    throw new UserError("INVALID_REQUEST", `Header ${FENCING_TOKEN_HEADER} is not the number of a claim's token.`);
+  }
+  return token.data;
 }
 
 export function registerFlowRunStates(api: App, { store, bus, clock }: AppDeps): void {
@@ -24,6 +43,7 @@ export function registerFlowRunStates(api: App, { store, bus, clock }: AppDeps):
         state: request.body.state,
         mode: request.body.force ? ("forced" as const) : ("normal" as const),
         clientApiVersion: readApiVersion(request),
+        fencingToken: readFencingToken(request),
       };
       const outcome = await setFlowRunState({ store, bus, logger: request.log }, proposal, clock.now());
       return reply.code(statusOf(outcome)).send(outcome.result);
