@@ -117,12 +117,14 @@ function planPruning(live: LiveDeployment, { prune, source }: ReleaseCandidate):
   if (prune === "keep") {
     return [];
   }
-  if (live.missing === null) {
+  if (live.missing === null && prune !== "remove") {
     return [{ change: { action: "pause", ...named }, ...rest }];
   }
   // The same commit once more (a re-run) is no later release.
-  const isLater = !source.commit_sha || live.missing.commit_sha !== source.commit_sha;
-  return prune === "delete" && isLater ? [{ change: { action: "delete", ...named }, ...rest }] : [];
+  const isLater = !source.commit_sha || live.missing?.commit_sha !== source.commit_sha;
+  return prune === "remove" || (prune === "delete" && isLater)
+    ? [{ change: { action: "delete", ...named }, ...rest }]
+    : [];
 }
 
 function hashPlan(scope: ReleaseScope, changes: readonly Planned[]): string {

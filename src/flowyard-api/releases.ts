@@ -87,12 +87,20 @@ export const ReleaseSource = z.strictObject({
 });
 export type ReleaseSource = z.infer<typeof ReleaseSource>;
 
+/** Environments of previews: one for each pull request, named by its number. */
+const PREVIEW_ENVIRONMENT = /^pr-[1-9]\d{0,9}$/;
+
+/** The number of the pull request whose preview the environment is; undefined for any other environment. */
+export function readPreviewNumber(environment: string): number | undefined {
+  return PREVIEW_ENVIRONMENT.test(environment) ? Number(environment.slice("pr-".length)) : undefined;
+}
+
 /**
  * What happens to deployments that the scope owns and the release lacks. Nothing is deleted when first missing:
  * `delete` pauses then, and deletes with a later release of another commit that lacks it still. One that comes back is
- * resumed if it was pruning that paused it.
+ * resumed if it was pruning that paused it. `remove` deletes at once, and is for previews only.
  */
-export const Prune = z.enum(["keep", "pause", "delete"]);
+export const Prune = z.enum(["keep", "pause", "delete", "remove"]);
 export type Prune = z.infer<typeof Prune>;
 
 const MAX_DEPLOYMENTS = 2000;
@@ -107,7 +115,11 @@ export const ReleaseCandidate = z
     /** Take over deployments that another scope or nobody owns, instead of reporting a conflict. */
     adopt: z.boolean().default(false),
   })
-  .superRefine(({ deployments }, context) => {
+  .superRefine(({ deployments, prune, scope }, context) => {
+    if (prune === "remove" && readPreviewNumber(scope.environment) === undefined) {
+      const message = "Value error, only previews (pr-<number>) are removed at once; others are paused first";
+      context.addIssue({ code: "custom", path: ["prune"], message });
+    }
     const seen = new Set<string>();
     for (const [index, each] of deployments.entries()) {
       const name = `${each.flow_name}/${each.deployment.name}`;
@@ -216,6 +228,8 @@ export type RollBack = z.infer<typeof RollBack>;
 
 export const FilterReleases = z.object({
   scope: ReleaseScope.partial().nullish(),
+  /** Only those that are live, or only those that are not. */
+  live: z.boolean().nullish(),
   limit: z.number().int().min(1).max(200).default(50),
   offset: z.number().int().nonnegative().default(0),
 });

@@ -20,6 +20,8 @@ export interface ReleaseFacts {
   source: ReleaseSource;
   prune: Prune;
   adopt: boolean;
+  /** Names get the environment as suffix, and nothing starts by itself. */
+  isPreview: boolean;
 }
 
 /**
@@ -30,13 +32,14 @@ export interface ReleaseFacts {
 export function buildCandidate(
   ready: readonly ReadyDeployment[],
   images: readonly ReleaseImage[],
-  { scope, source, prune, adopt }: ReleaseFacts,
+  { scope, source, prune, adopt, isPreview }: ReleaseFacts,
 ): ReleaseCandidate {
+  const entries = ready.map(buildReleaseDeployment);
   const parsed = ReleaseCandidate.safeParse({
     scope,
     source,
     images: sortImages(images),
-    deployments: ready.map(buildReleaseDeployment),
+    deployments: isPreview ? entries.map((entry) => makePreview(entry, scope.environment)) : entries,
     prune,
     adopt,
   });
@@ -59,7 +62,25 @@ function sortImages(images: readonly ReleaseImage[]): ReleaseImage[] {
   return [...byText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, image]) => image);
 }
 
-function buildReleaseDeployment(ready: ReadyDeployment): z.input<typeof ReleaseDeployment> {
+type Entry = z.input<typeof ReleaseDeployment>;
+
+/** `etl` becomes `etl-pr-7`; neither schedules nor triggers start it, whatever the file says. */
+function makePreview({ deployment, triggers = [], replaces, ...rest }: Entry, environment: string): Entry {
+  const { schedules } = deployment;
+  return {
+    ...rest,
+    deployment: {
+      ...deployment,
+      name: `${deployment.name}-${environment}`,
+      ...(schedules === undefined ? {} : { schedules: schedules.map((each) => ({ ...each, active: false })) }),
+    },
+    triggers: triggers.map((trigger) => ({ ...trigger, enabled: false })),
+    // A preview renames its own deployment, never the one that it is a preview of.
+    ...(replaces ? { replaces: `${replaces}-${environment}` } : {}),
+  };
+}
+
+function buildReleaseDeployment(ready: ReadyDeployment): Entry {
   const { create, prepared, triggers, triggerSpecs, paused, schedules } = ready;
   const { paused: _paused, schedules: _schedules, description, ...rest } = create;
   const { replaces } = prepared.values;

@@ -1,12 +1,13 @@
 import type { PrefectClient } from "../client/prefect-client.ts";
-import type {
-  Change,
-  Plan,
-  Prune,
-  Release,
-  ReleaseCandidate,
-  ReleaseScope,
-  ReleaseSource,
+import {
+  type Change,
+  type Plan,
+  type Prune,
+  type Release,
+  type ReleaseCandidate,
+  type ReleaseScope,
+  type ReleaseSource,
+  readPreviewNumber,
 } from "../flowyard-api/releases.ts";
 import { UserError } from "../shared/errors.ts";
 import { buildReady } from "./build-ready.ts";
@@ -25,6 +26,8 @@ export interface ReleaseRequest extends DeployRequest {
   /** `pause` when left out, and `keep` for a part of the project. */
   prune?: Prune | undefined;
   adopt: boolean;
+  /** The environment is a preview's, `pr-<number>`. */
+  isPreview?: boolean | undefined;
 }
 
 export interface PlanResult {
@@ -100,13 +103,18 @@ async function draft(
 }
 
 /** A part of the project is no reason to prune the rest of it. */
-function decideFacts({ isPart }: PreparedProject, { scope, source, prune, adopt }: ReleaseRequest) {
+function decideFacts({ isPart }: PreparedProject, { scope, source, prune, adopt, isPreview }: ReleaseRequest) {
+  if (isPreview === true && readPreviewNumber(scope.environment) === undefined) {
+    throw new UserError("USAGE", `"${scope.environment}" is no environment of a preview.`, {
+      hint: "A preview's environment is pr- and the number of its pull request: --environment pr-7 --preview.",
+    });
+  }
   if (isPart && prune !== undefined && prune !== "keep") {
     throw new UserError("USAGE", `prune is "${prune}", but only a part of the project's deployments is selected.`, {
       hint: "Select all of them, or leave prune out.",
     });
   }
-  return { scope, source, prune: prune ?? (isPart ? "keep" : "pause"), adopt };
+  return { scope, source, prune: prune ?? (isPart ? "keep" : "pause"), adopt, isPreview: isPreview === true };
 }
 
 async function isStock({ client }: ReleaseRequest): Promise<boolean> {

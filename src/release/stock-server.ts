@@ -77,6 +77,16 @@ async function listLive(
   return live.sort((a, b) => (order.get(a.deployment.id) ?? 0) - (order.get(b.deployment.id) ?? 0));
 }
 
+/** Everything of the repository in that environment, one for each project. */
+export async function listOwnedScopes(
+  client: StockClient,
+  { repository, environment }: Pick<ReleaseScope, "repository" | "environment">,
+): Promise<ReleaseScope[]> {
+  const owners = (await client.deployments.list()).flatMap(({ labels }) => readOwner(labels ?? {}) ?? []);
+  const own = owners.filter((owner) => owner.repository === repository && owner.environment === environment);
+  return [...new Map(own.map((owner) => [owner.project_path, owner])).values()];
+}
+
 function readOwner(labels: Readonly<Record<string, unknown>>): ReleaseScope | null {
   const { [OWNER_LABELS.repository]: repository, [OWNER_LABELS.project_path]: path } = labels;
   const { [OWNER_LABELS.environment]: environment } = labels;

@@ -108,9 +108,13 @@ export class ReleaseStore {
   }
 
   /** The newest first. */
-  async list(scope: Scoped, page: { limit: number; offset: number }): Promise<Release[]> {
+  async list(
+    { live, ...scope }: Scoped & { live?: boolean | undefined },
+    page: { limit: number; offset: number },
+  ): Promise<Release[]> {
     const rows = await this.#in(scope)
       .select(COLUMNS)
+      .$if(live !== undefined, (query) => query.where("live", "=", toBit(live === true)))
       .orderBy("created", "desc")
       .orderBy("number", "desc")
       .limit(page.limit)
@@ -187,7 +191,15 @@ export class ReleaseStore {
       .select(["o.is_missing", "o.missing_since_commit", "o.paused_by_pruning"])
       .where((expression) =>
         expression.or([
-          expression.and([expression("f.name", "in", names.flows), expression("d.name", "in", names.deployments)]),
+          // A list without members is an error to PostgreSQL.
+          ...(names.flows.length === 0
+            ? []
+            : [
+                expression.and([
+                  expression("f.name", "in", names.flows),
+                  expression("d.name", "in", names.deployments),
+                ]),
+              ]),
           expression.and([
             expression("o.repository", "=", scope.repository),
             expression("o.project_path", "=", scope.project_path),

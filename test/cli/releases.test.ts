@@ -199,6 +199,40 @@ describe("releases on the command line", () => {
     assert.equal((await plane.client.deployments.findByName("hello", "second"))?.id, before?.id);
   });
 
+  test("a preview has names of its own and starts nothing by itself; removing it deletes it, and only it", async () => {
+    const schedules = ', schedules: [{cron: "0 6 * * *"}, {interval: 60, active: true}]';
+    await commit(writeProject(one(`, replaces: old${schedules}`), two()));
+    await cli("deploy --environment production --adopt");
+    const before = await plane.client.deployments.findByName("hello", "one");
+
+    const deployed = await json(AppliedRelease, "deploy --environment pr-7 --preview");
+    const preview = await plane.client.deployments.findByName("hello", "one-pr-7");
+    const again = await json(AppliedRelease, "deploy --environment pr-7 --preview");
+    const removed = await cli("release remove --environment pr-7");
+    const twice = await cli("release remove --environment pr-7");
+
+    assert.deepEqual(actions(deployed.release.changes), ["create hello/one-pr-7", "create hello/two-pr-7"]);
+    assert.deepEqual(
+      preview?.schedules.map(({ active }) => active),
+      [false, false],
+    );
+    assert.equal(again.changed, false);
+    assert.equal(removed.code, 0, removed.stderr);
+    assert.match(removed.stdout, /^- delete hello\/one-pr-7/m);
+    assert.match(twice.stderr, /nothing to remove/);
+    assert.equal(await plane.client.deployments.findByName("hello", "one-pr-7"), undefined);
+    assert.deepEqual(await plane.client.deployments.findByName("hello", "one"), before);
+  });
+
+  test("only an environment pr-<number> is a preview, and only a preview is removed whole", async () => {
+    const deploy = await cli("deploy --environment staging --preview");
+    const remove = await cli("release remove --environment production");
+
+    assert.match(deploy.stderr, /\[USAGE\]/);
+    assert.match(remove.stderr, /only previews are removed whole.*\[USAGE\]/s);
+    assert.notEqual(await plane.client.deployments.findByName("hello", "one"), undefined);
+  });
+
   test("a plan runs no step that has effects, and says what it could not know", async () => {
     const text = `build:\n- prefect.deployments.steps.run_shell_script: {id: say, script: touch built}\n${writeProject(one(', description: "{{ say.stdout }}"'))}`;
     await commit(text);

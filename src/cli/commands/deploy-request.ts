@@ -41,6 +41,7 @@ export async function buildReleaseRequest(
     client,
     adopt: options.adopt ?? false,
     prune: options.prune,
+    isPreview: options.preview,
   };
 }
 

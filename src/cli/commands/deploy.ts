@@ -22,7 +22,7 @@ export async function addDeployCommand(program: Command, context: CliContext): P
         .description(
           "Build and register the deployments of prefect.yaml, or one flow.\n" +
             "On a terminal, what is missing is asked; --no-prompt asks nothing.\n\n" +
-            "With --environment, --plan-hash, --adopt or --prune the whole file is applied as one release: all of it or\n" +
+            "With --environment, --plan-hash, --adopt, --prune or --preview the whole file is applied as one release: all of it or\n" +
             "nothing, with a history to roll back to.",
         ),
     ),
@@ -37,8 +37,8 @@ export async function addDeployCommand(program: Command, context: CliContext): P
  * A release is the whole file and prunes what the file lacks; `deploy -n one` has to go on doing what Prefect's does.
  * So only who says something that means a release gets one.
  */
-function isRelease({ environment, repository, projectPath, planHash, adopt, prune }: Options): boolean {
-  return [environment, repository, projectPath, planHash, adopt, prune].some((value) => value !== undefined);
+function isRelease({ environment, repository, projectPath, planHash, adopt, prune, preview }: Options): boolean {
+  return [environment, repository, projectPath, planHash, adopt, prune, preview].some((value) => value !== undefined);
 }
 
 async function runRelease(

@@ -23,6 +23,7 @@ export const ReleaseOptions = ScopeOptions.extend({
   prune: z.enum(["keep", "pause", "delete"]).optional(),
   push: z.boolean().optional(),
   planHash: z.string().optional(),
+  preview: z.boolean().optional(),
 });
 export type ReleaseOptions = z.infer<typeof ReleaseOptions>;
 
@@ -35,6 +36,7 @@ export function addReleaseOptions(command: Command): Command {
         "deployments that this environment owns and the project lacks (default: pause)",
       ).choices(["keep", "pause", "delete"]),
     )
+    .option("--preview", "the environment is a preview, pr-<number>: names get it as suffix, nothing starts by itself")
     .option("--push", "push every image that is built, with or without a push step");
 }
 

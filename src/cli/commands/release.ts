@@ -1,8 +1,10 @@
 import type { Command } from "commander";
 import { z } from "zod";
-import type { Release } from "../../flowyard-api/releases.ts";
+import { type Release, readPreviewNumber } from "../../flowyard-api/releases.ts";
+import { UserError } from "../../shared/errors.ts";
+import { confirmLoss } from "../ask.ts";
 import type { CliContext } from "../context.ts";
-import { addJsonOption, parseWholeNumber, wantsJson } from "../options.ts";
+import { addConfirmOption, addJsonOption, parseWholeNumber, wantsJson } from "../options.ts";
 import { describeScope, getRelease, requireReleases } from "../releases.ts";
 import { showRelativeTime } from "../show.ts";
 import { countChanges, printChanges } from "../show-changes.ts";
@@ -14,11 +16,12 @@ const SHOWN_SHA = 12;
 export async function addReleaseCommands(program: Command, context: CliContext): Promise<void> {
   const group = program
     .command("release")
-    .summary("list, inspect and compare releases")
-    .description("List, inspect and compare releases.");
+    .summary("list, inspect and compare releases; remove a preview")
+    .description("List, inspect and compare releases; remove what a preview has.");
   addListCommand(group, context);
   addInspectCommand(group, context);
   addDiffCommand(group, context);
+  addRemoveCommand(group, context);
 }
 
 const ListOptions = ScopeOptions.extend({ limit: z.number() });
@@ -126,5 +129,47 @@ function addDiffCommand(group: Command, context: CliContext): void {
     printChanges(context.output, diff.changes);
     const start = diff.from === null ? "nothing" : `release ${diff.from.number}`;
     context.output.say(`From ${start} to release ${diff.to.number}: ${countChanges(diff.changes, true)}.`);
+  });
+}
+
+const RemoveOptions = z.object({
+  environment: z.string(),
+  repository: z.string().min(1).optional(),
+  yes: z.boolean().optional(),
+  acceptYes: z.boolean().optional(),
+});
+
+function addRemoveCommand(group: Command, context: CliContext): void {
+  const command = group
+    .command("remove")
+    .description("Delete all that a preview has, of every project of the repository.")
+    .requiredOption("-e, --environment <name>", "the preview: pr- and the number of its pull request")
+    .option("--repository <owner/name>", "default: what git or GitHub Actions says");
+  addJsonOption(addConfirmOption(command)).action(async (raw) => {
+    const options = RemoveOptions.parse(raw);
+    const { environment } = options;
+    if (readPreviewNumber(environment) === undefined) {
+      throw new UserError(
+        "USAGE",
+        `"${environment}" is no environment of a preview; only previews are removed whole.`,
+        {
+          hint: "Name one such as pr-7. What another environment no longer needs goes with `deploy --prune delete`.",
+        },
+      );
+    }
+    const { removePreview } = await import("../../release/remove-preview.ts");
+    const client = await context.connect();
+    const { scope, source } = await findFacts(context, options);
+    const { repository } = scope;
+    await confirmLoss(context, options, `Delete all that ${environment} of ${repository} has?`);
+    const removed = await removePreview({ client, repository, environment, source, signal: context.signal });
+    if (wantsJson(raw)) {
+      context.output.json(removed);
+      return;
+    }
+    const changes = removed.flatMap((each) => each.changes);
+    printChanges(context.output, changes);
+    const what = changes.length === 0 ? "nothing to remove" : countChanges(changes, true);
+    context.output.success(`${repository}, environment ${environment}: ${what}.`);
   });
 }

@@ -44,7 +44,7 @@ export function registerReleases(api: App, deps: RouteDeps): void {
   );
 
   api.post("/flowyard/releases/filter", { schema: { body: FilterReleases } }, ({ body }) =>
-    store.releases.list(body.scope ?? {}, { limit: body.limit, offset: body.offset }),
+    store.releases.list({ ...body.scope, live: body.live ?? undefined }, { limit: body.limit, offset: body.offset }),
   );
 
   api.get("/flowyard/releases/:id", { schema: { params: ById } }, ({ params }) => getRelease(store, params.id));
