@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { FENCING_TOKEN_HEADER } from "../flowyard-api/claims.ts";
 import type { FilterFlowRuns, FilterTaskRuns } from "../prefect-api/filters.ts";
 import { type CreateFlowRun, ReceivedFlowRun, type UpdateFlowRun } from "../prefect-api/flow-runs.ts";
 import type { Labels } from "../prefect-api/primitives.ts";
@@ -11,6 +12,8 @@ export interface StateProposal {
   state: z.input<typeof StateCreate>;
   /** Skips the rules that protect a run from a stale proposal. */
   force?: boolean;
+  /** Of the claim in whose name this is said; undefined without one. */
+  fencingToken?: number | undefined;
 }
 
 export function createFlowRunRoutes(connection: Connection) {
@@ -34,7 +37,9 @@ export function createFlowRunRoutes(connection: Connection) {
     setState: (id: string, proposal: StateProposal, signal?: AbortSignal): Promise<ReceivedSetStateResult> => {
       const path = buildPath`/flow_runs/${id}/set_state`;
       const body = { state: proposal.state, force: proposal.force ?? false };
-      return request(connection, ReceivedSetStateResult, { method: "POST", path, body, signal });
+      const { fencingToken } = proposal;
+      const headers = fencingToken === undefined ? {} : { [FENCING_TOKEN_HEADER]: String(fencingToken) };
+      return request(connection, ReceivedSetStateResult, { method: "POST", path, body, headers, signal });
     },
     delete: (id: string): Promise<void> => command(connection, { method: "DELETE", path: buildPath`/flow_runs/${id}` }),
   };

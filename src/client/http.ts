@@ -27,6 +27,7 @@ export interface Call {
   /** Begins with a slash; parts that vary are already encoded (`buildPath`). */
   path: string;
   body?: unknown;
+  headers?: Record<string, string> | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -211,6 +212,7 @@ function buildRequest(options: ConnectionOptions, call: Call, signal: AbortSigna
     "user-agent": `flowyard/${FLOWYARD_VERSION}`,
     "x-prefect-api-version": API_VERSION,
     ...buildCredentials(options),
+    ...call.headers,
   };
   const request: RequestInit = {
     method: call.method,

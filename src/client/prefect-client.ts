@@ -1,5 +1,6 @@
 import { createAutomationRoutes } from "./automations.ts";
 import { createBlockDocumentRoutes } from "./block-documents.ts";
+import { createClaimRoutes } from "./claims.ts";
 import { createDeploymentRoutes } from "./deployments.ts";
 import { createEventRoutes } from "./events.ts";
 import { createFlowRunRoutes } from "./flow-runs.ts";
@@ -42,5 +43,6 @@ export function createPrefectClient(options: PrefectClientOptions) {
     sockets: createSocketRoutes(connection),
     /** Flowyard's own; a stock Prefect server has none of it (`findCapabilities`). */
     releases: createReleaseRoutes(connection),
+    claims: createClaimRoutes(connection),
   };
 }

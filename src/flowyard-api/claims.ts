@@ -27,6 +27,11 @@ export const ClaimFlowRuns = z.strictObject({
   work_queue_names: z.array(ObjectName).max(1000).nullish(),
   /** How many runs the worker can begin now. */
   capacity: z.int().min(1).max(MAX_CLAIMED_AT_ONCE),
+  /**
+   * Claims that the worker knows of. What was claimed in its name, is not among these and was not started is given to
+   * it again under a new token: an answer that got lost costs nothing.
+   */
+  held: z.array(Uuid).max(MAX_RENEWED_AT_ONCE).default([]),
   wait_seconds: z.number().min(0).max(MAX_CLAIM_WAIT_SECONDS).default(0),
 });
 export type ClaimFlowRuns = z.infer<typeof ClaimFlowRuns>;
@@ -56,7 +61,10 @@ export type ClaimedFlowRun = z.infer<typeof ClaimedFlowRun>;
 export const ClaimedFlowRuns = z.object({ claimed: z.array(ClaimedFlowRun) });
 export type ClaimedFlowRuns = z.infer<typeof ClaimedFlowRuns>;
 
-/** `POST /flowyard/work_pools/{name}/claims/renew`: every claim that the worker holds, in one request. */
+/**
+ * `POST /flowyard/work_pools/{name}/claims/renew`: every claim that the worker holds, in one request. A worker that holds
+ * none asks all the same, for the images.
+ */
 export const RenewClaims = z.strictObject({
   worker_name: ObjectName,
   claims: z

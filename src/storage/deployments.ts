@@ -5,7 +5,7 @@ import type { JsonObject } from "../prefect-api/primitives.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { Clock } from "../shared/clock.ts";
 import { fromBit, fromJson, toBit, toJson, toJsonOrNull } from "./columns.ts";
-import { leasedSlots, limitFromRow } from "./concurrency-limits.ts";
+import { ConcurrencyLimitStore } from "./concurrency-limits.ts";
 import type { Database } from "./database-types.ts";
 import {
   changesToRow,
@@ -37,6 +37,21 @@ export class DeploymentStore {
     this.#clock = clock;
     this.#runSource = selectRunSource(db).where("d.id", "=", "").compile();
     this.schedules = new DeploymentScheduleStore(db, clock);
+  }
+
+  /** Images that deployments of the pool changed after `since` run, each once. */
+  async listChangedImages(poolId: string, since: string, limit: number): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom("deployments as d")
+      .innerJoin("work_queues as q", "q.id", "d.work_queue_id")
+      .select("d.job_variables")
+      .where("q.work_pool_id", "=", poolId)
+      .where("d.updated", ">", since)
+      .orderBy("d.updated", "desc")
+      .limit(limit)
+      .execute();
+    const images = rows.map((row) => fromJson<JsonObject>(row.job_variables)["image"]);
+    return [...new Set(images.filter((image) => typeof image === "string"))];
   }
 
   async find(id: string): Promise<Deployment | undefined> {
@@ -174,17 +189,9 @@ export class DeploymentStore {
   }
 
   async #limits(ids: readonly string[]): Promise<Map<string, NonNullable<Deployment["global_concurrency_limit"]>>> {
-    const rows = await this.#db
-      .selectFrom("concurrency_limits as c")
-      .selectAll("c")
-      .select(leasedSlots(timestampFromDate(this.#clock.now())).as("leased_slots"))
-      .where("c.id", "in", ids)
-      .execute();
+    const limits = await new ConcurrencyLimitStore(this.#db, this.#clock).listByIds(ids);
     return new Map(
-      rows.map((row) => {
-        const { denied_slots: _denied, avg_slot_occupancy_seconds: _average, ...limit } = limitFromRow(row);
-        return [row.id, limit];
-      }),
+      limits.map(({ avg_slot_occupancy_seconds: _average, decayed_at: _decayed, ...limit }) => [limit.id, limit]),
     );
   }
 

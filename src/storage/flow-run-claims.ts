@@ -19,10 +19,12 @@ export interface FlowRunClaim {
   unstarted_claims: number;
 }
 
-/** A claim whose lease is over, with what its run is doing. */
-export interface ExpiredClaim extends FlowRunClaim {
+/** A claim that nobody ended, with what its run is doing. */
+export interface HeldClaim extends FlowRunClaim {
   state_type: StateType | null;
 }
+
+const MAX_LISTED = 100;
 
 export class FlowRunClaimStore {
   readonly #db: Kysely<Database>;
@@ -50,7 +52,7 @@ export class FlowRunClaimStore {
   }
 
   /** Claims that are still held, of those asked for, with the states of their runs. */
-  async listHeld(ids: readonly string[]): Promise<ExpiredClaim[]> {
+  async listHeld(ids: readonly string[]): Promise<HeldClaim[]> {
     if (ids.length === 0) {
       return [];
     }
@@ -58,8 +60,20 @@ export class FlowRunClaimStore {
     return rows.map(claimFromRow);
   }
 
+  /** Runs that a worker has claimed and not started, but for those it knows of. */
+  async listUnknownTo(worker: { name: string; poolId: string; knows: readonly string[] }): Promise<HeldClaim[]> {
+    const rows = await this.#selectHeld()
+      .where("c.worker_name", "=", worker.name)
+      .where("c.work_pool_id", "=", worker.poolId)
+      .where("c.started", "=", toBit(false))
+      .$if(worker.knows.length > 0, (query) => query.where("c.id", "not in", worker.knows))
+      .limit(MAX_LISTED)
+      .execute();
+    return rows.map(claimFromRow);
+  }
+
   /** Claims whose leases ended before `now`, the longest ended first. */
-  async listExpired(now: string, limit: number): Promise<ExpiredClaim[]> {
+  async listExpired(now: string, limit: number): Promise<HeldClaim[]> {
     const rows = await this.#selectHeld()
       .where("c.expires_at", "<=", now)
       .orderBy("c.expires_at")
@@ -112,7 +126,7 @@ export class FlowRunClaimStore {
   }
 }
 
-function claimFromRow(row: Database["flow_run_claims"] & { state_type: StateType | null }): ExpiredClaim {
+function claimFromRow(row: Database["flow_run_claims"] & { state_type: StateType | null }): HeldClaim {
   const { ended: _, started, ...claim } = row;
   return { ...claim, started: fromBit(started) };
 }

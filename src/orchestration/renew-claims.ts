@@ -1,0 +1,45 @@
+import type { RenewClaims, RenewedClaim } from "../flowyard-api/claims.ts";
+import { addSeconds, type Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
+import type { HeldClaim } from "../storage/flow-run-claims.ts";
+import type { Store } from "../storage/store.ts";
+import { CLAIM_SECONDS, STARTED_CLAIM_SECONDS } from "./claim-rules.ts";
+import { getWorkPool } from "./work-pools.ts";
+
+/**
+ * Prolongs a worker's claims, all in one transaction, and tells it which runs to stop and which it has lost. A claim
+ * whose time is over is held all the same while nobody ended it. Throws UserError NOT_FOUND for an unknown pool.
+ */
+export function renewClaims(
+  store: Pick<Store, "transaction">,
+  poolName: string,
+  body: RenewClaims,
+  now: Date,
+): Promise<RenewedClaim[]> {
+  return store.transaction(async (tx) => {
+    const pool = await getWorkPool(tx, poolName);
+    const held = await tx.flowRunClaims.listHeld(body.claims.map(({ id }) => id));
+    const byId = new Map(held.map((claim) => [claim.id, claim]));
+    const renewed: RenewedClaim[] = [];
+    for (const { id, fencing_token, started } of body.claims) {
+      const claim = byId.get(id);
+      if (claim?.fencing_token !== fencing_token || claim.work_pool_id !== pool.id) {
+        renewed.push({ id, status: "lost", expires_at: null });
+        continue;
+      }
+      const lease = prolong(claim, started, timestampFromDate(now));
+      await tx.flowRunClaims.renew(claim.flow_run_id, lease);
+      renewed.push({
+        id,
+        status: claim.state_type === "CANCELLING" ? "cancelling" : "held",
+        expires_at: lease.expires_at,
+      });
+    }
+    return renewed;
+  });
+}
+
+/** What was started stays started, whatever a renewal that was overtaken on its way says. */
+function prolong(claim: HeldClaim, started: boolean, now: Timestamp): { expires_at: Timestamp; started: boolean } {
+  const isStarted = started || claim.started;
+  return { expires_at: addSeconds(now, isStarted ? STARTED_CLAIM_SECONDS : CLAIM_SECONDS), started: isStarted };
+}
