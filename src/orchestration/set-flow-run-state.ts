@@ -175,7 +175,10 @@ export async function announceFirstState(tx: Tx, deps: Pick<Deps, "bus">, flowRu
   }
 }
 
-/** Stores the event of a written state, publishes it once it is on disk, and mirrors the state on the parent's task. */
+/**
+ * Stores the event of a written state, publishes it once it is on disk, wakes the workers that wait for such a run, and
+ * mirrors the state on the parent's task.
+ */
 async function announceState(
   tx: Tx,
   { bus }: Pick<Deps, "bus">,
@@ -188,6 +191,9 @@ async function announceState(
   const event: ReceivedEvent = buildFlowRunEvent(subject, before, state, state.timestamp);
   await tx.events.insert([event]);
   tx.afterCommit(() => bus.publishEvent(event));
+  if (state.type === "SCHEDULED" && run.workPool !== null) {
+    tx.wakeUps.notify("flow_run_scheduled", run.workPool.id);
+  }
   if (parentTaskRun !== undefined) {
     await mirrorSubflowState(tx, parentTaskRun, state);
   }
