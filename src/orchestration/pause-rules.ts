@@ -1,6 +1,8 @@
 import { isTerminal } from "../prefect-api/states.ts";
 import { buildState, type Rule, tracksPauses } from "./transition.ts";
 
+export const PAUSE_EXPIRED_MESSAGE = "The flow was paused and never resumed.";
+
 /** Only a running flow can pause, each pause once; suspending needs a deployment that starts it again. */
 export const pauseOnlyRunning: Rule = ({ run, proposed }) => {
   if (proposed.type !== "PAUSED") {
@@ -63,7 +65,7 @@ export const resumePaused: Rule = ({ run, proposed, now, clientApiVersion }) => 
       outcome: "reject",
       reason: "The flow run pause has timed out and can no longer resume.",
       reasonCode: "PAUSE_TIMED_OUT",
-      state: buildState("FAILED", { message: "The flow was paused and never resumed." }),
+      state: buildState("FAILED", { message: PAUSE_EXPIRED_MESSAGE }),
     };
   }
   // A blocking pause resumes in its process; from there to SCHEDULED means a new attempt from the top.

@@ -14,6 +14,7 @@ import { FlowRunStore } from "./flow-runs.ts";
 import { FlowStore } from "./flows.ts";
 import { LeaseStore } from "./leases.ts";
 import { LogStore } from "./logs.ts";
+import { OverdueRunStore } from "./overdue-runs.ts";
 import { ReleaseStore } from "./releases.ts";
 import { TaskRunStore } from "./task-runs.ts";
 import { TransitionStore } from "./transitions.ts";
@@ -46,6 +47,7 @@ export function buildNouns(db: Kysely<Database>, clock: Clock) {
     variables: new VariableStore(db, clock),
     blocks: new BlockStore(db),
     releases: new ReleaseStore(db),
+    overdueRuns: new OverdueRunStore(db),
   };
 }
 
