@@ -1,6 +1,7 @@
 import Fastify, { LogController } from "fastify";
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 import { errorMessage } from "../shared/errors.ts";
+import { registerSocketSupport } from "../sockets/socket-support.ts";
 import { checkApiVersion } from "./api-version.ts";
 import type { App, AppDeps } from "./app-deps.ts";
 import { buildAuthHook } from "./auth.ts";
@@ -8,7 +9,6 @@ import { buildBrowserGuard } from "./browser-guard.ts";
 import { answerError, answerUnroutable, MAX_BODY_BYTES, UnreadableBody } from "./errors.ts";
 import { parseJson } from "./parse-json.ts";
 import { registerRoutes } from "./routes.ts";
-import { registerSocketSupport } from "./sockets/socket-support.ts";
 
 /** Names of flows and pools travel in paths; Prefect puts no limit on them, the database of most users does. */
 const MAX_PATH_PART_CHARACTERS = 2000;

@@ -3,11 +3,10 @@ import type { FastifyRequest } from "fastify";
 import { receiveEvents } from "../../orchestration/receive-events.ts";
 import { Event } from "../../prefect-api/events.ts";
 import { CLOSE_FAILED, CLOSE_MALFORMED } from "../../prefect-api/socket-messages.ts";
+import { FrameReader } from "../../sockets/frame-reader.ts";
+import { keepAlive } from "../../sockets/socket-support.ts";
 import type { AppDeps } from "../app-deps.ts";
-
-import { FrameReader } from "./frame-reader.ts";
 import { authenticate, parseFrame } from "./handshake.ts";
-import { keepAlive } from "./socket-support.ts";
 
 /** Events of one client that share a transaction. */
 const MAX_BATCH = 250;

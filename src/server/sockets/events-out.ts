@@ -4,13 +4,12 @@ import { matchesEventFilter } from "../../orchestration/event-filter.ts";
 import { EventFilter, type ReceivedEvent } from "../../prefect-api/events.ts";
 import { CLOSE_OVERLOADED } from "../../prefect-api/socket-messages.ts";
 import { addSeconds, timestampFromDate } from "../../prefect-api/timestamp.ts";
+import { FrameReader } from "../../sockets/frame-reader.ts";
+import { keepAlive } from "../../sockets/socket-support.ts";
 import type { EventPosition } from "../../storage/events.ts";
 import type { AppDeps } from "../app-deps.ts";
-
-import { FrameReader } from "./frame-reader.ts";
 import { authenticate, readFilter } from "./handshake.ts";
 import { sendLive, sendPaced, whenClosed } from "./outlet.ts";
-import { keepAlive } from "./socket-support.ts";
 
 const MAX_BACKFILL_SECONDS = 900;
 const BACKFILL_PAGE = 250;

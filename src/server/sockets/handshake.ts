@@ -8,9 +8,9 @@ import {
   CLOSE_UNAUTHORIZED,
   FilterMessage,
 } from "../../prefect-api/socket-messages.ts";
+import type { FrameReader } from "../../sockets/frame-reader.ts";
 import type { Credentials } from "../auth.ts";
 import { parseJson } from "../parse-json.ts";
-import type { FrameReader } from "./frame-reader.ts";
 
 /** Parses one frame; undefined when it is no JSON or not what was expected. */
 export function parseFrame<Schema extends z.ZodType>(schema: Schema, frame: string): z.output<Schema> | undefined {

@@ -2,12 +2,11 @@ import type { WebSocket } from "@fastify/websocket";
 import type { FastifyRequest } from "fastify";
 import { matchesLogFilter } from "../../orchestration/log-filter.ts";
 import { LogFilter } from "../../prefect-api/filters.ts";
+import { FrameReader } from "../../sockets/frame-reader.ts";
+import { keepAlive } from "../../sockets/socket-support.ts";
 import type { AppDeps } from "../app-deps.ts";
-
-import { FrameReader } from "./frame-reader.ts";
 import { authenticate, readFilter } from "./handshake.ts";
 import { sendLive, whenClosed } from "./outlet.ts";
-import { keepAlive } from "./socket-support.ts";
 
 /** `/logs/out`: lines as they are stored, none from before. */
 export async function streamLogs(deps: AppDeps, socket: WebSocket, request: FastifyRequest): Promise<void> {

@@ -1,9 +1,8 @@
+import { requireSubprotocol } from "../../sockets/socket-support.ts";
 import type { App, AppDeps } from "../app-deps.ts";
-
 import { takeEvents } from "./events-in.ts";
 import { streamEvents } from "./events-out.ts";
 import { streamLogs } from "./logs-out.ts";
-import { requireSubprotocol } from "./socket-support.ts";
 
 /** Prefect's three streams (surface §1.6). Paths without a socket answer 404 while still HTTP, as clients expect. */
 export function registerSockets(api: App, deps: AppDeps): void {

@@ -1,6 +1,6 @@
 import websocket, { type WebSocket } from "@fastify/websocket";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { CLOSE_GOING_AWAY, SOCKET_SUBPROTOCOL } from "../../prefect-api/socket-messages.ts";
+import { CLOSE_GOING_AWAY, SOCKET_SUBPROTOCOL } from "../prefect-api/socket-messages.ts";
 
 /** One event or filter. Prefect's clients cut messages of states at 100,000 characters. */
 const MAX_FRAME_BYTES = 4 * 1024 * 1024;
