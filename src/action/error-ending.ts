@@ -12,10 +12,10 @@ const CANCELLED_MESSAGE = "The GitHub job was cancelled.";
 const REPORT = "This is a bug of Flowyard: report it with the log of this step, run with debug logging.";
 
 /** For refusals that come from the plane, which knows nothing of GitHub. */
-function findNextStep(code: ErrorCode): string {
+export function findNextStep(code: ErrorCode): string {
   switch (code) {
     case "RELEASE_OUTDATED":
-      return "To go back on purpose, use `flowyard rollback`; to go on, run the job of the newest commit.";
+      return "To go back on purpose, say mode: rollback in a step; to go on, run the job of the newest commit.";
     case "RELEASE_CONFLICT":
       return "Say adopt: true in the step to take those deployments over, or give these other names.";
     case "PLAN_CHANGED":

@@ -1,10 +1,11 @@
+import type { Decision } from "./decision.ts";
 import type { Outputs } from "./outputs.ts";
 import { type ReasonCode, type Result, resultOf } from "./reason-codes.ts";
 import type { Runner } from "./runner.ts";
 
 /** How everything ends: what was to be done, why it ended so, in a sentence, and what to do about it. */
 export interface Ending {
-  decision: "deploy" | "plan" | "run" | "drift" | "ignore" | "none";
+  decision: Decision["decision"] | "none";
   reason_code: ReasonCode;
   message: string;
   /** One sentence, or empty. */

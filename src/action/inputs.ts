@@ -1,8 +1,10 @@
 import { z } from "zod";
-import { Prune } from "../flowyard-api/releases.ts";
+import type { Prune } from "../flowyard-api/releases.ts";
 import { suggestNearest } from "../project/did-you-mean.ts";
 import { UserError } from "../shared/errors.ts";
 
+const SAID_PRUNE = ["keep", "pause", "delete"] as const satisfies readonly Prune[];
+const RELEASE_NAME = /^[0-9a-fA-F-]{1,64}$/;
 const DEPLOYMENT_NAME = /^[^/\r\n]+\/[^/\r\n]+$/;
 const BUILD_ARG = /^[A-Za-z_][A-Za-z0-9_]*=/;
 const MAX_TIMEOUT_SECONDS = 5 * 86_400; // a job on a self-hosted runner lasts five days at most
@@ -89,7 +91,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-export const MODES = ["auto", "deploy", "plan", "run", "drift"] as const;
+export const MODES = ["auto", "deploy", "plan", "run", "drift", "rollback", "remove-preview"] as const;
 
 const InputMeta = z.object({ description: z.string(), written: z.string() });
 // biome-ignore lint/suspicious/noTemplateCurlyInString: it is GitHub's expression
@@ -127,13 +129,22 @@ const Given = z.strictObject({
     Names,
   ),
   mode: input(
-    "What to do: auto (what the event asks for), deploy, plan, run or drift. An explicit mode overrides the event where that is safe.",
+    "What to do: auto (what the event asks for), deploy, plan, run, drift, rollback or remove-preview. An explicit mode overrides the event where that is safe.",
     z
       .string()
       .default("")
       .transform((text) => text.trim() || "auto")
       .pipe(z.enum(MODES, { error: `must be one of ${MODES.join(", ")}` })),
     "auto",
+  ),
+  preview: input(
+    "Give every pull request of this repository a preview: an environment pr-<number> with deployments of its own that start nothing by themselves, removed when it closes.",
+    flagWithDefault(false),
+    "false",
+  ),
+  release: input(
+    "Release that mode rollback goes back to: its id, its number or its commit. Default: the one before the live one.",
+    Text.refine((text) => text === undefined || RELEASE_NAME.test(text), "must be an id, a number or a commit"),
   ),
   "only-changed": input(
     "Leave projects alone in whose folder nothing changed since the commit that is live.",
@@ -152,7 +163,7 @@ const Given = z.strictObject({
       .default("")
       .transform((text) => text.trim())
       .transform((text) => (text === "" ? undefined : text === "false" ? "keep" : text))
-      .pipe(z.enum(Prune.options, { error: "must be false, pause or delete" }).optional()),
+      .pipe(z.enum(SAID_PRUNE, { error: "must be false, pause or delete" }).optional()),
   ),
   "plan-hash": input("Deploy only if the plan still has this hash; of several project files one hash each.", Names),
   push: input(
@@ -285,6 +296,9 @@ function settle(given: Given): Inputs {
         hint: "Deploy in one step and run in the next.",
       },
     );
+  }
+  if (inputs.release !== undefined && inputs.mode !== "rollback") {
+    throw new UserError("INPUT_INVALID", `The input release is for mode: rollback, and mode is ${inputs.mode}.`);
   }
   const selected = all === "true" ? [] : [...inputs.deployments, ...names];
   return {

@@ -12,11 +12,17 @@ import type { Step } from "./step.ts";
 import { createStory } from "./story.ts";
 
 const PROCESS_STARTED_MS = 0; // of performance.now(), which counts from there
+/** The runner sends SIGINT, 7.5 s later SIGTERM, and kills 2.5 s after that: the rest is for the reports. */
+const CUT_OFF_AFTER_MS = 4000;
 
 async function main(): Promise<void> {
   const stop = new AbortController();
+  const cutOff = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.on(signal, () => stop.abort());
+    process.on(signal, () => {
+      stop.abort();
+      setTimeout(() => cutOff.abort(), CUT_OFF_AFTER_MS).unref();
+    });
   }
   const runner = createRunner();
   const outputs: Outputs = {};
@@ -24,7 +30,7 @@ async function main(): Promise<void> {
   let step: Step | undefined;
   let ending: Ending;
   try {
-    step = setUp(runner, outputs, stop.signal);
+    step = setUp(runner, outputs, { signal: stop.signal, cutOff: cutOff.signal });
     ending = await runStep(step, story);
   } catch (error) {
     ending = buildErrorEnding(error, { decision: story.decision?.decision ?? "none", cancelled: stop.signal.aborted });
@@ -39,7 +45,7 @@ async function main(): Promise<void> {
 }
 
 /** Secrets are masked before anything is parsed that could quote them. */
-function setUp(runner: Runner, outputs: Outputs, signal: AbortSignal): Step {
+function setUp(runner: Runner, outputs: Outputs, signals: Pick<Step, "signal" | "cutOff">): Step {
   const environment = readEnvironment();
   const raw = readInputs(environment);
   for (const name of SECRET_INPUTS) {
@@ -59,7 +65,7 @@ function setUp(runner: Runner, outputs: Outputs, signal: AbortSignal): Step {
     workspace: resolve(config.GITHUB_WORKSPACE ?? "."),
     environment: buildStepEnvironment(environment),
     outputs,
-    signal,
+    ...signals,
     findGitHub,
   };
 }

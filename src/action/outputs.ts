@@ -1,11 +1,12 @@
 /** Every output of the action. `action.yml` and docs/action.md are held equal to it by a contract test. */
 export const OUTPUTS = {
   result: "How the step ended: succeeded, unchanged, ignored, refused, failed or cancelled.",
-  decision: "What it set out to do: deploy, plan, run, drift or ignore.",
+  decision:
+    "What it set out to do: deploy, plan, run, drift, rollback, remove, ignore, or none when it did not get that far.",
   "reason-code": "Why, as a code; docs/reason-codes.md and docs/errors.md list all of them.",
   message: "The same as a sentence.",
   "next-step": "What to do about it; empty when nothing is to be done.",
-  changed: "Whether the deploy, plan or drift has changes: true or false.",
+  changed: "Whether the deploy, plan, drift, rollback or removal has changes: true or false.",
   "release-id": "Id of the release that is live now; of several project files one each, with commas.",
   "plan-hash": "Names exactly what the plan would change; of several project files one each, with commas.",
   plan: "The plans as a JSON array, one for each project file, or the path of a file with it when it is large.",

@@ -16,6 +16,8 @@ export const REASON_CODES = {
   NO_DRIFT: "unchanged",
   DRIFT_FOUND: "succeeded",
   DRIFT_REFUSED: "failed",
+  ROLLED_BACK: "succeeded",
+  PREVIEW_REMOVED: "succeeded",
   // A run.
   RUN_STARTED: "succeeded",
   RUN_COMPLETED: "succeeded",

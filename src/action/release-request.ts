@@ -1,9 +1,9 @@
 import type { ReleaseSource } from "../flowyard-api/releases.ts";
-import { Timestamp } from "../prefect-api/timestamp.ts";
+import { Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
 import { findCheckout } from "../release/checkout.ts";
 import type { ReleaseRequest } from "../release/release.ts";
+import type { DeployRequest } from "./decision.ts";
 import { locateProblems } from "./locate-problems.ts";
-import type { ProjectFile } from "./project-files.ts";
 import { findScope } from "./release-scope.ts";
 import { findRunUrl } from "./report.ts";
 import { cleanLine } from "./safe-text.ts";
@@ -11,9 +11,8 @@ import { type SelectedProject, selectStrictly } from "./select-projects.ts";
 import { connectServer } from "./server.ts";
 import type { Step } from "./step.ts";
 import type { Story } from "./story.ts";
-import type { DeployRequest } from "./trigger.ts";
 
-interface Asked extends Pick<DeployRequest, "environment"> {
+interface Asked extends Pick<DeployRequest, "environment" | "isPreview"> {
   /** Called when something is built or pushed, at the latest. */
   onWork?: () => void;
 }
@@ -50,9 +49,10 @@ export async function buildReleaseRequest(
     },
     signal,
     scope,
-    source: await buildSource(step, project),
+    source: await buildSource(step, project.root),
     prune: inputs.prune,
     adopt: inputs.adopt,
+    isPreview: asked.isPreview,
   };
 }
 
@@ -68,7 +68,8 @@ function buildImageDefaults({ inputs }: Step): NonNullable<NonNullable<ReleaseRe
   };
 }
 
-async function buildSource(step: Step, { root }: ProjectFile): Promise<ReleaseSource> {
+/** Who asked for it, and which commit is checked out. */
+export async function buildSource(step: Step, root: string): Promise<ReleaseSource> {
   const { GITHUB_EVENT_NAME: event, GITHUB_ACTOR: actor } = step.config;
   const { commitSha, committedAt, ref } = await findCheckout(root, step.environment);
   return {
@@ -76,7 +77,16 @@ async function buildSource(step: Step, { root }: ProjectFile): Promise<ReleaseSo
     actor: actor ?? null,
     ref: ref ?? null,
     commit_sha: commitSha ?? null,
-    committed_at: committedAt === undefined ? null : Timestamp.parse(committedAt),
+    committed_at: committedAt === undefined ? findPushedAt(step, commitSha) : Timestamp.parse(committedAt),
     run_url: findRunUrl(step) ?? null,
   };
+}
+
+/** Without git the event tells when its commit was made. Old commits are known by it: no date, no refusal. */
+function findPushedAt({ headCommit }: Step, commitSha: string | undefined): Timestamp | null {
+  if (headCommit === undefined || headCommit.id !== commitSha) {
+    return null;
+  }
+  const date = new Date(headCommit.timestamp);
+  return Number.isNaN(date.getTime()) ? null : timestampFromDate(date);
 }

@@ -1,8 +1,9 @@
-import type { Change, Plan } from "../flowyard-api/releases.ts";
-import { startGitHubDeployment } from "../github/deployments.ts";
-import { planRelease, type ReleaseResult, release } from "../release/release.ts";
+import { planRelease, release } from "../release/release.ts";
 import { UserError } from "../shared/errors.ts";
+import { announceDeployment } from "./announce-deployment.ts";
+import { buildAppliedPlan } from "./applied-plan.ts";
 import { blameProject } from "./blame-project.ts";
+import type { DeployRequest } from "./decision.ts";
 import { countDone } from "./describe-plan.ts";
 import { withRegistryLogin } from "./docker-login.ts";
 import type { Ending } from "./finish.ts";
@@ -10,11 +11,9 @@ import { isUntouched } from "./only-changed.ts";
 import { savePlanOutputs } from "./plan-outputs.ts";
 import { showPlace } from "./project-files.ts";
 import { buildReleaseRequest } from "./release-request.ts";
-import { findRunUrl } from "./report.ts";
 import { type SelectedProject, selectProjects } from "./select-projects.ts";
 import type { Step } from "./step.ts";
 import type { Story } from "./story.ts";
-import type { DeployRequest } from "./trigger.ts";
 
 /** Builds, pushes and releases every project, one after the other, each whole or not at all. */
 export function runDeploy(given: Step, story: Story, deploy: DeployRequest): Promise<Ending> {
@@ -28,16 +27,55 @@ export function runDeploy(given: Step, story: Story, deploy: DeployRequest): Pro
         { hint: "Hand over the output plan-hash of a plan of the same files." },
       );
     }
-    if (projects.length > 1) {
-      await checkAll(step, story, projects, deploy);
+    const hashOf = new Map(projects.map((project, index) => [project, hashes[index]]));
+    const due = step.inputs["only-changed"] ? await leaveOutUntouched(step, story, projects, deploy) : projects;
+    if (due.length > 1) {
+      await checkAll(step, story, due, deploy);
     }
-    for (const [index, project] of projects.entries()) {
+    for (const [index, project] of due.entries()) {
       step.signal.throwIfAborted();
-      await blameProject(story, project, () => deployProject(step, story, project, { deploy, hash: hashes[index] }));
+      try {
+        const hash = hashOf.get(project);
+        await blameProject(story, project, () => deployProject(step, story, project, { deploy, hash }));
+      } catch (error) {
+        tellPart(step, story, due, index);
+        throw error;
+      }
       await savePlanOutputs(step, story);
     }
     return decideEnding(story, deploy.environment);
   });
+}
+
+async function leaveOutUntouched(
+  step: Step,
+  story: Story,
+  projects: readonly SelectedProject[],
+  deploy: DeployRequest,
+): Promise<SelectedProject[]> {
+  const due: SelectedProject[] = [];
+  for (const project of projects) {
+    if (await isUntouched(step, project, await buildReleaseRequest(step, story, project, deploy))) {
+      const note = `${showPlace(project)} was left alone: nothing in its folder changed since the commit that is live.`;
+      step.runner.info(note);
+      story.notes.push(note);
+    } else {
+      due.push(project);
+    }
+  }
+  return due;
+}
+
+/** Each project is released whole or not at all; all of them together are not. */
+function tellPart({ runner }: Step, story: Story, projects: readonly SelectedProject[], failed: number): void {
+  if (projects.length === 1) {
+    return;
+  }
+  const show = (some: readonly SelectedProject[]) =>
+    some.length === 0 ? "none" : some.map((each) => showPlace(each)).join(", ");
+  const note = `Released before that: ${show(projects.slice(0, failed))}. Not begun: ${show(projects.slice(failed + 1))}.`;
+  runner.info(note);
+  story.notes.push(note);
 }
 
 /** What is wrong with one project shall be known before another one is released. */
@@ -69,53 +107,24 @@ async function deployProject(
   const announce = () => {
     // Each one would make an environment on GitHub that no job token can remove: previews get none.
     const isPreview = story.decision?.decision === "deploy" && story.decision.pullRequest !== undefined;
-    story.githubDeployment ??= isPreview ? undefined : announceDeployment(step, deploy.environment);
+    const sha = step.environment["GITHUB_SHA"];
+    story.githubDeployment ??= isPreview ? undefined : announceDeployment(step, deploy.environment, sha);
   };
   await runner.group(`Deploy ${showPlace(project)}`, async () => {
     const request = await buildReleaseRequest(step, story, project, { ...deploy, onWork: announce });
-    if (step.inputs["only-changed"] && (await isUntouched(step, request))) {
-      runner.info("Nothing in the project's folder changed since the commit that is live.");
-      return;
-    }
     const result = await release(request, hash);
     if (result.changed) {
       announce();
     }
     story.projects.push({
       ...project,
-      plan: describeResult(request.scope, result),
+      plan: buildAppliedPlan(request.scope, result),
       images: result.images,
       release: result.release ?? undefined,
       deployments: result.deployments,
       names: [],
     });
   });
-}
-
-/** The plan that was applied, with what it left as it was. */
-function describeResult(scope: Plan["scope"], { release: applied, changes, deployments }: ReleaseResult): Plan {
-  const changed = new Set(changes.map(({ deployment }) => deployment));
-  const unchanged = Object.entries(deployments)
-    .filter(([name]) => !changed.has(name))
-    .map(([deployment, deployment_id]): Change => ({ action: "unchanged", deployment, deployment_id }));
-  return {
-    plan_hash: applied?.plan_hash ?? "",
-    scope,
-    base_release_id: null,
-    changes: [...changes, ...unchanged],
-    refusal: null,
-  };
-}
-
-async function announceDeployment(step: Step, environment: string): ReturnType<typeof startGitHubDeployment> {
-  const github = step.findGitHub();
-  const { GITHUB_RUN_ID: runId } = step.config;
-  const sha = step.environment["GITHUB_SHA"];
-  const runUrl = findRunUrl(step);
-  if (github === undefined || runId === undefined || runUrl === undefined || sha === undefined) {
-    return undefined;
-  }
-  return startGitHubDeployment(github, { sha, environment, runId, runUrl });
 }
 
 function decideEnding({ projects }: Story, environment: string): Ending {

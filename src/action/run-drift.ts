@@ -1,5 +1,6 @@
 import type { Change, Plan } from "../flowyard-api/releases.ts";
 import { UserError } from "../shared/errors.ts";
+import type { DeployRequest } from "./decision.ts";
 import { countChanges, hasChanges, listPlanLines } from "./describe-plan.ts";
 import type { Ending } from "./finish.ts";
 import { listProjectFiles, showPlace } from "./project-files.ts";
@@ -7,7 +8,6 @@ import { findScope } from "./release-scope.ts";
 import { connectServer } from "./server.ts";
 import type { Step } from "./step.ts";
 import type { Story } from "./story.ts";
-import type { DeployRequest } from "./trigger.ts";
 
 /** Compares what was released last with what the plane has now. */
 export async function runDrift(step: Step, story: Story, { environment }: DeployRequest): Promise<Ending> {

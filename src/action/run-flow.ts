@@ -3,10 +3,10 @@ import type { Deployment } from "../prefect-api/deployments.ts";
 import type { ReceivedFlowRun } from "../prefect-api/flow-runs.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
+import type { RunRequest } from "./decision.ts";
 import type { Ending } from "./finish.ts";
 import { connectServer } from "./server.ts";
 import type { Step } from "./step.ts";
-import type { RunRequest } from "./trigger.ts";
 import { watchFlowRun } from "./watch-flow-run.ts";
 
 export interface FlowOutcome {

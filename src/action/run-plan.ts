@@ -1,7 +1,9 @@
 import { planRelease } from "../release/release.ts";
 import { blameProject } from "./blame-project.ts";
+import type { DeployRequest } from "./decision.ts";
 import { countChanges, hasChanges, listPlanLines } from "./describe-plan.ts";
 import { withRegistryLogin } from "./docker-login.ts";
+import { findNextStep } from "./error-ending.ts";
 import type { Ending } from "./finish.ts";
 import { savePlanOutputs } from "./plan-outputs.ts";
 import { showPlace } from "./project-files.ts";
@@ -9,7 +11,6 @@ import { buildReleaseRequest } from "./release-request.ts";
 import { selectProjects } from "./select-projects.ts";
 import type { Step } from "./step.ts";
 import type { Story } from "./story.ts";
-import type { DeployRequest } from "./trigger.ts";
 
 /** Tells what a deploy would change. Builds nothing, runs no step with effects, changes nothing. */
 export function runPlan(given: Step, story: Story, deploy: DeployRequest): Promise<Ending> {
@@ -43,7 +44,10 @@ export function runPlan(given: Step, story: Story, deploy: DeployRequest): Promi
       message: isChanging
         ? `A deploy into ${deploy.environment} would change: ${countChanges(changes)}.`
         : `A deploy into ${deploy.environment} would change nothing.`,
-      next_step: refusal === undefined || refusal === null ? "" : `It would be refused: ${refusal.message}`,
+      next_step:
+        refusal === undefined || refusal === null
+          ? ""
+          : `It would be refused: ${refusal.message} ${findNextStep(refusal.code)}`,
     };
   });
 }

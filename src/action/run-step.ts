@@ -1,20 +1,33 @@
 import { checkCommit } from "./checkout-commit.ts";
+import type { Decision } from "./decision.ts";
 import { loadEvent } from "./event.ts";
 import type { Ending } from "./finish.ts";
 import type { Step } from "./step.ts";
 import type { Story } from "./story.ts";
-import { type Decision, decideTrigger } from "./trigger.ts";
+import { decideTrigger } from "./trigger.ts";
 
 /** Does what the event asks for. What it throws is the step's failure; `story` then tells how far it came. */
-export async function runStep(step: Step, story: Story): Promise<Ending> {
-  const { runner, config, inputs } = step;
+export async function runStep(given: Step, story: Story): Promise<Ending> {
+  const { runner, config, inputs } = given;
   for (const notice of inputs.notices) {
     runner.notice(notice);
   }
   const event = await loadEvent(config.GITHUB_EVENT_NAME, config.GITHUB_EVENT_PATH);
   const decision = decideTrigger(event, config, inputs);
   story.decision = decision;
-  return carryOut(decision, step, story);
+  const step = { ...given, headCommit: event.name === "push" ? (event.payload.head_commit ?? undefined) : undefined };
+  const ending = await carryOut(decision, step, story);
+  if (inputs.preview && mayReachServer(decision)) {
+    const { sweepPreviews } = await import("./sweep-previews.ts");
+    await sweepPreviews(step, story);
+  }
+  return ending;
+}
+
+/** What an event that asks for nothing, or comes from a stranger, has no credentials for. */
+function mayReachServer(decision: Decision): boolean {
+  const pullRequest = "pullRequest" in decision ? decision.pullRequest : undefined;
+  return decision.decision !== "ignore" && decision.decision !== "run" && pullRequest?.isFork !== true;
 }
 
 /** What only some events need is loaded when they do: the start of the others stays short. */
@@ -48,6 +61,14 @@ async function carryOut(decision: Decision, step: Step, story: Story): Promise<E
     case "drift": {
       const { runDrift } = await import("./run-drift.ts");
       return runDrift(step, story, decision.deploy);
+    }
+    case "rollback": {
+      const { runRollback } = await import("./run-rollback.ts");
+      return runRollback(step, story, decision);
+    }
+    case "remove": {
+      const { runRemove } = await import("./run-remove.ts");
+      return runRemove(step, story, decision.deploy);
     }
     default:
       return decision satisfies never;

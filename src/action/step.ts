@@ -17,6 +17,10 @@ export interface Step {
   outputs: Outputs;
   /** Ends the work; what has to be told is told all the same. */
   signal: AbortSignal;
+  /** Follows `signal` after a while: what has not ended by then is given up, so that time is left to tell it. */
+  cutOff: AbortSignal;
+  /** What the event says of the commit that was pushed. */
+  headCommit?: { id: string; timestamp: string } | undefined;
   /** Undefined when there is no token to speak to GitHub with. */
   findGitHub(): GitHub | undefined;
 }

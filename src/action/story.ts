@@ -2,8 +2,8 @@ import type { Plan } from "../flowyard-api/releases.ts";
 import type { CheckAnnotation } from "../github/checks.ts";
 import type { GitHubDeployment } from "../github/deployments.ts";
 import type { ImageReport } from "../release/images/report-images.ts";
+import type { Decision } from "./decision.ts";
 import type { FlowOutcome } from "./run-flow.ts";
-import type { Decision } from "./trigger.ts";
 
 /** What became of one project file. */
 export interface ProjectOutcome {
@@ -26,6 +26,8 @@ export interface Story {
   projects: ProjectOutcome[];
   flow: FlowOutcome | undefined;
   annotations: CheckAnnotation[];
+  /** What was done besides, each a sentence. */
+  notes: string[];
   /** What could not be known, each a sentence. */
   unknowns: string[];
   /** Begun when there is something to deploy. */
@@ -38,6 +40,7 @@ export function createStory(): Story {
     projects: [],
     flow: undefined,
     annotations: [],
+    notes: [],
     unknowns: [],
     githubDeployment: undefined,
   };

@@ -24,6 +24,9 @@ export function buildSummary(story: Story, ending: Ending, context: SummaryConte
   if (ending.next_step !== "") {
     blocks.push(`**Next:** ${prose(ending.next_step)}`);
   }
+  if (story.notes.length > 0) {
+    blocks.push(story.notes.map((each) => `- ${prose(each)}`).join("\n"));
+  }
   if (story.unknowns.length > 0) {
     blocks.push(`**Not known:**\n${story.unknowns.map((each) => `- ${prose(each)}`).join("\n")}`);
   }

@@ -1,70 +1,20 @@
-import { createHash } from "node:crypto";
 import { UserError } from "../shared/errors.ts";
-import type { ActionConfig } from "./config.ts";
-import { DeployPayload, parsePayload, type Reply, RunPayload } from "./dispatch-payload.ts";
+import {
+  buildDeploy,
+  buildDeployRequest,
+  buildIdempotencyKey,
+  buildPreview,
+  buildRemoval,
+  decideByMode,
+  ignore,
+  type Trigger,
+  type TriggerConfig,
+  type TriggerInputs,
+} from "./decide-by-mode.ts";
+import type { Decision, RunRequest } from "./decision.ts";
+import { DeployPayload, parsePayload, RunPayload } from "./dispatch-payload.ts";
 import type { Event } from "./event.ts";
-import type { Inputs } from "./inputs.ts";
-import type { REASON_CODES } from "./reason-codes.ts";
 
-/** The pull request that a plan or a preview is for. */
-export interface PullRequestRef {
-  number: number;
-  headSha: string;
-  /** Its code was written by people who may not write to this repository; their runs have no credentials. */
-  isFork: boolean;
-}
-
-export interface RunRequest {
-  /** `flow/name` */
-  deployment: string;
-  parameters: Record<string, unknown>;
-  /** The same for every attempt of this step of this GitHub run, so that a re-run starts no second flow run. */
-  idempotencyKey: string;
-  wait: boolean;
-  timeoutSeconds: number | undefined;
-}
-
-export interface DeployRequest {
-  environment: string;
-  /** Empty: all. */
-  deployments: string[];
-}
-
-type IgnoreCode = {
-  [Code in keyof typeof REASON_CODES]: (typeof REASON_CODES)[Code] extends "ignored" ? Code : never;
-}[keyof typeof REASON_CODES];
-
-/** What this step shall do. */
-export type Decision =
-  | {
-      decision: "deploy";
-      deploy: DeployRequest;
-      expectedSha: string | undefined;
-      reply: Reply | undefined;
-      /** The preview of one. */
-      pullRequest: PullRequestRef | undefined;
-    }
-  | { decision: "plan"; deploy: DeployRequest; pullRequest: PullRequestRef | undefined }
-  | { decision: "run"; run: RunRequest; reply: Reply | undefined }
-  | { decision: "drift"; deploy: DeployRequest }
-  | { decision: "ignore"; reason_code: IgnoreCode; message: string; next_step: string };
-
-export type TriggerConfig = Pick<
-  ActionConfig,
-  "GITHUB_REPOSITORY" | "GITHUB_ACTOR" | "GITHUB_RUN_ID" | "GITHUB_JOB" | "GITHUB_ACTION"
->;
-export type TriggerInputs = Pick<
-  Inputs,
-  "mode" | "environment" | "deployments" | "run" | "parameters" | "wait" | "timeout"
->;
-
-interface Trigger {
-  event: Event;
-  config: TriggerConfig;
-  inputs: TriggerInputs;
-}
-
-const DEFAULT_ENVIRONMENT = "production";
 const QUEUE_REF = /^refs\/heads\/gh-readonly-queue\//;
 const ZERO_SHA = /^0+$/;
 /** Types of pull_request that change what a plan says. */
@@ -116,7 +66,7 @@ export function decideTrigger(event: Event, config: TriggerConfig, inputs: Trigg
         ignore(
           "EVENT_IGNORED",
           `The event ${event.eventName} asks for nothing.`,
-          "Say mode: deploy, plan, run or drift in the step to do it on this event.",
+          "Say a mode in the step, such as deploy or drift, to do it on this event.",
         ),
       );
     default:
@@ -165,7 +115,13 @@ function decidePullRequest({ payload }: EventNamed<"pull_request">, trigger: Tri
     pull_request.head.repo?.full_name.toLowerCase() !== config.GITHUB_REPOSITORY.toLowerCase() ||
     config.GITHUB_ACTOR === "dependabot[bot]";
   const pullRequest = { number: pull_request.number, headSha: pull_request.head.sha, isFork };
-  const saysNothing = inputs.mode === "auto" && inputs.run === undefined;
+  const mayPreview = inputs.preview && !isFork && inputs.run === undefined;
+  const isEnd = action === "closed" && mayPreview && ["auto", "deploy"].includes(inputs.mode);
+  if (isEnd || (inputs.mode === "remove-preview" && !isFork)) {
+    return buildRemoval(pullRequest);
+  }
+  // A fork has no preview, so there is nothing to remove when it closes.
+  const saysNothing = inputs.run === undefined && ["auto", "remove-preview"].includes(inputs.mode);
   if (action === "closed" && saysNothing) {
     return ignore(
       "PULL_REQUEST_CLOSED",
@@ -189,7 +145,10 @@ function decidePullRequest({ payload }: EventNamed<"pull_request">, trigger: Tri
   }
   return decideByMode(
     trigger,
-    () => ({ decision: "plan", deploy: buildDeployRequest(inputs), pullRequest }),
+    () =>
+      mayPreview
+        ? buildPreview(inputs, pullRequest)
+        : { decision: "plan", deploy: buildDeployRequest(inputs), pullRequest },
     pullRequest,
   );
 }
@@ -276,61 +235,4 @@ function decideDispatchedRun(payload: RunPayload, { inputs, config }: Trigger): 
     timeoutSeconds: payload.timeout ?? inputs.timeout,
   };
   return { decision: "run", run, reply: payload.reply };
-}
-
-/** What `mode` and `run` say, or else what the event asks for. */
-function decideByMode(trigger: Trigger, decideByEvent: () => Decision, pullRequest?: PullRequestRef): Decision {
-  const { inputs, config } = trigger;
-  if (inputs.run !== undefined) {
-    const parameters = inputs.parameters ?? {};
-    const idempotencyKey = buildIdempotencyKey(config, inputs.run, parameters);
-    const { run: deployment, wait, timeout: timeoutSeconds } = inputs;
-    return { decision: "run", run: { deployment, parameters, idempotencyKey, wait, timeoutSeconds }, reply: undefined };
-  }
-  switch (inputs.mode) {
-    case "auto":
-      return decideByEvent();
-    case "deploy":
-      return { ...buildDeploy(inputs), pullRequest };
-    case "plan":
-      return { decision: "plan", deploy: buildDeployRequest(inputs), pullRequest };
-    case "drift":
-      return { decision: "drift", deploy: buildDeployRequest(inputs) };
-    case "run":
-      throw new UserError("INPUT_INVALID", "mode is run, and the input run names no deployment.", {
-        hint: "Add run: flow/name to the step.",
-      });
-    default:
-      return inputs.mode satisfies never;
-  }
-}
-
-function buildDeploy(inputs: TriggerInputs): Extract<Decision, { decision: "deploy" }> {
-  return {
-    decision: "deploy",
-    deploy: buildDeployRequest(inputs),
-    expectedSha: undefined,
-    reply: undefined,
-    pullRequest: undefined,
-  };
-}
-
-function buildDeployRequest({
-  environment,
-  deployments,
-}: Pick<TriggerInputs, "environment" | "deployments">): DeployRequest {
-  return { environment: environment ?? DEFAULT_ENVIRONMENT, deployments };
-}
-
-function ignore(reason_code: IgnoreCode, message: string, next_step: string): Decision {
-  return { decision: "ignore", reason_code, message, next_step };
-}
-
-/** A matrix starts the same step several times with other parameters; they count. The attempt does not. */
-function buildIdempotencyKey(config: TriggerConfig, deployment: string, parameters: Record<string, unknown>): string {
-  const parts = [config.GITHUB_REPOSITORY, config.GITHUB_RUN_ID, config.GITHUB_JOB, config.GITHUB_ACTION, deployment];
-  const digest = createHash("sha256")
-    .update(JSON.stringify([...parts, parameters]))
-    .digest("hex");
-  return `github-${config.GITHUB_RUN_ID ?? "run"}-${digest.slice(0, 32)}`;
 }

@@ -20,6 +20,16 @@ export interface ConnectionOptions extends Credentials {
   /** Once aborted, a request under way is finished, and one that failed is not tried again. */
   patience?: AbortSignal | undefined;
   retry?: Partial<RetryOptions> | undefined;
+  /** Told before each wait that a request is tried again after. */
+  onRetry?: ((retry: UpcomingRetry) => void) | undefined;
+}
+
+interface UpcomingRetry {
+  error: TransientError;
+  /** Until the next try. */
+  delayMs: number;
+  /** Until the last try, about, when the server goes on like this; at least `delayMs`. */
+  patienceMs: number;
 }
 
 export interface Call {
@@ -184,8 +194,10 @@ export function createConnection(options: ConnectionOptions): Connection {
       }
       const delayMs = result.retryAfterMs ?? policy.firstDelayMs * 2 ** failed;
       failed += result.counted ? 1 : 0;
-      const pause = AbortSignal.any([signal, patience]);
-      await sleep(Math.min(delayMs, MAX_RETRY_DELAY_MS) * (0.8 + Math.random() * 0.4), pause);
+      const pauseMs = Math.min(delayMs, MAX_RETRY_DELAY_MS) * (0.8 + Math.random() * 0.4);
+      const patienceMs = pauseMs + policy.firstDelayMs * (2 ** policy.retries - 2 ** failed);
+      options.onRetry?.({ error: result.error, delayMs: pauseMs, patienceMs });
+      await sleep(pauseMs, AbortSignal.any([signal, patience]));
       signal.throwIfAborted();
       if (patience.aborted) {
         throw result.error;

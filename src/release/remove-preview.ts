@@ -1,8 +1,16 @@
 import type { PrefectClient } from "../client/prefect-client.ts";
-import type { Change, Release, ReleaseCandidate, ReleaseScope, ReleaseSource } from "../flowyard-api/releases.ts";
+import {
+  type Change,
+  type Release,
+  type ReleaseCandidate,
+  type ReleaseScope,
+  type ReleaseSource,
+  readPreviewNumber,
+} from "../flowyard-api/releases.ts";
 import { UserError } from "../shared/errors.ts";
 import { applyOnStockServer, listOwnedScopes, planOnStockServer } from "./stock-server.ts";
 
+const MAX_PAGES = 10; // of live releases, the newest first: enough for 2000 pull requests
 const MAX_SCOPES = 200; // a page of releases; no action step has more project files than that
 
 export interface RemovedPreview {
@@ -29,8 +37,7 @@ interface Removal {
  */
 export async function removePreview(removal: Removal): Promise<RemovedPreview[]> {
   const { client, repository, environment } = removal;
-  const hasReleases = (await client.releases.findCapabilities())?.features.includes("releases") === true;
-  if (!hasReleases) {
+  if (!(await keepsReleases(client))) {
     const scopes = await listOwnedScopes(client, removal);
     return collect(scopes, (scope) => removeFromStock(removal, scope));
   }
@@ -39,9 +46,35 @@ export async function removePreview(removal: Removal): Promise<RemovedPreview[]>
   return collect(scopes, (scope) => removeFromPlane(removal, scope));
 }
 
+async function keepsReleases(client: PrefectClient): Promise<boolean> {
+  return (await client.releases.findCapabilities())?.features.includes("releases") === true;
+}
+
 /** Whether something is left of what the release's scope owns: what it has, or what it paused for going missing. */
-export function holdsDeployments({ deployments, changes }: Pick<Release, "deployments" | "changes">): boolean {
+function holdsDeployments({ deployments, changes }: Pick<Release, "deployments" | "changes">): boolean {
   return deployments.length > 0 || changes.some(({ action }) => action === "pause");
+}
+
+/** The previews that the repository has, the newest first. */
+export async function listPreviews(client: PrefectClient, repository: string): Promise<string[]> {
+  const scopes = (await keepsReleases(client))
+    ? await listLiveScopes(client, repository)
+    : await listOwnedScopes(client, { repository });
+  const environments = scopes.map(({ environment }) => environment);
+  return [...new Set(environments)].filter((environment) => readPreviewNumber(environment) !== undefined);
+}
+
+async function listLiveScopes(client: PrefectClient, repository: string): Promise<ReleaseScope[]> {
+  const scopes: ReleaseScope[] = [];
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    const offset = page * MAX_SCOPES;
+    const releases = await client.releases.list({ scope: { repository }, live: true, limit: MAX_SCOPES, offset });
+    scopes.push(...releases.filter(holdsDeployments).map(({ scope }) => scope));
+    if (releases.length < MAX_SCOPES) {
+      break;
+    }
+  }
+  return scopes;
 }
 
 async function collect(

@@ -77,14 +77,16 @@ async function listLive(
   return live.sort((a, b) => (order.get(a.deployment.id) ?? 0) - (order.get(b.deployment.id) ?? 0));
 }
 
-/** Everything of the repository in that environment, one for each project. */
+/** What the repository has deployments of, in that environment or in all. */
 export async function listOwnedScopes(
   client: StockClient,
-  { repository, environment }: Pick<ReleaseScope, "repository" | "environment">,
+  { repository, environment }: Pick<ReleaseScope, "repository"> & Partial<Pick<ReleaseScope, "environment">>,
 ): Promise<ReleaseScope[]> {
   const owners = (await client.deployments.list()).flatMap(({ labels }) => readOwner(labels ?? {}) ?? []);
-  const own = owners.filter((owner) => owner.repository === repository && owner.environment === environment);
-  return [...new Map(own.map((owner) => [owner.project_path, owner])).values()];
+  const own = owners.filter(
+    (owner) => owner.repository === repository && (environment === undefined || owner.environment === environment),
+  );
+  return [...new Map(own.map((owner) => [JSON.stringify(owner), owner])).values()];
 }
 
 function readOwner(labels: Readonly<Record<string, unknown>>): ReleaseScope | null {

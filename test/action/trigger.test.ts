@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import type { TriggerConfig } from "../../src/action/decide-by-mode.ts";
+import type { Decision } from "../../src/action/decision.ts";
 import { parseEvent } from "../../src/action/event.ts";
 import { parseInputs } from "../../src/action/inputs.ts";
-import { type Decision, decideTrigger, type TriggerConfig } from "../../src/action/trigger.ts";
+import { decideTrigger } from "../../src/action/trigger.ts";
 import { hasCode } from "../../src/shared/errors.ts";
 
 const folder = join(import.meta.dirname, "../fixtures/github-events");
@@ -55,6 +57,22 @@ describe("what an event asks for, with a mode or without", () => {
     ["pull_request", "pull_request.opened.json", {}, "plan"],
     ["pull_request", "pull_request.opened.json", { mode: "deploy", environment: "pr-2" }, "deploy"],
     ["pull_request", "pull_request.opened.json", { run: "etl/nightly" }, "run"],
+    ["pull_request", "pull_request.opened.json", { preview: "true" }, "deploy"],
+    ["pull_request", "pull_request.opened.json", { preview: "true", mode: "plan" }, "plan"],
+    ["pull_request", "pull_request.opened.json", { preview: "true", run: "etl/nightly" }, "run"],
+    ["pull_request", "pull_request.labeled.json", { preview: "true" }, "ignore PULL_REQUEST_UNCHANGED"],
+    ["pull_request", "pull_request.closed-merged.json", { preview: "true" }, "remove"],
+    ["pull_request", "pull_request.closed-unmerged.json", { preview: "true", mode: "deploy" }, "remove"],
+    ["pull_request", "pull_request.closed-merged.json", { preview: "true", mode: "plan" }, "plan"],
+    ["pull_request", "pull_request.closed-unmerged.json", { mode: "remove-preview" }, "remove"],
+    ["pull_request", "pull_request.closed-fork-deleted.json", { preview: "true" }, "ignore PULL_REQUEST_CLOSED"],
+    ["pull_request", "pull_request.opened-fork.json", { preview: "true" }, "plan"],
+    ["push", "push.branch.json", { preview: "true" }, "deploy"],
+    ["workflow_dispatch", "workflow_dispatch.json", { mode: "rollback", release: "3" }, "rollback"],
+    ["workflow_dispatch", "workflow_dispatch.json", { mode: "remove-preview", environment: "pr-7" }, "remove"],
+    ["repository_dispatch", "repository_dispatch.json", { mode: "rollback" }, "rollback"],
+    ["push", "push.branch-deleted.json", { mode: "rollback" }, "ignore BRANCH_DELETED"],
+    ["issue_comment", "issue_comment.created-pull_request.json", { mode: "rollback" }, "ignore COMMENT_IGNORED"],
     ["pull_request", "pull_request.labeled.json", {}, "ignore PULL_REQUEST_UNCHANGED"],
     ["pull_request", "pull_request.labeled.json", { mode: "plan" }, "plan"],
     ["pull_request", "pull_request.closed-merged.json", {}, "ignore PULL_REQUEST_CLOSED"],
