@@ -63,6 +63,7 @@ export async function insertWorkPool(tx: Tx, body: CreateWorkPool, now: Date): P
     work_pool_id: id,
     filter: null,
   });
+  tx.wakeUps.notify("status_changed", id);
   return await getWorkPool(tx, body.name);
 }
 
@@ -102,6 +103,9 @@ export async function updateWorkPool(
       ...(body.concurrency_limit !== undefined && { concurrency_limit: body.concurrency_limit }),
       ...(body.storage_configuration && { storage_configuration: body.storage_configuration }),
     });
+    if (typeof body.is_paused === "boolean") {
+      tx.wakeUps.notify("status_changed", pool.id);
+    }
   });
 }
 

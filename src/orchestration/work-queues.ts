@@ -117,6 +117,9 @@ export function updateWorkQueue(store: Pick<Store, "transaction">, id: string, b
     } catch (error) {
       throw asTaken(error, queue.work_pool_name ?? "");
     }
+    if (typeof body.is_paused === "boolean") {
+      tx.wakeUps.notify("status_changed", queue.work_pool_id ?? "");
+    }
   });
 }
 

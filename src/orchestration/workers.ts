@@ -18,6 +18,9 @@ export function recordHeartbeat(
       poolId: pool.id,
       intervalSeconds: heartbeat.heartbeat_interval_seconds ?? null,
     });
+    if (pool.status === "NOT_READY") {
+      tx.wakeUps.notify("status_changed", pool.id);
+    }
   });
 }
 

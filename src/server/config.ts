@@ -8,6 +8,8 @@ const secrets = z.registry<{ secret: true }>();
 
 const MAX_PORT = 65_535;
 const MAX_LOOP_SECONDS = 3600;
+const MAX_DEADLINE_SECONDS = 86_400;
+const MAX_DAYS = 36_500;
 
 /** What the plane reads from its environment. A flag of the command wins over its variable. */
 export const ServerConfig = z.object({
@@ -21,6 +23,11 @@ export const ServerConfig = z.object({
   FLOWYARD_LOG_FORMAT: z.enum(["text", "json"]).optional(),
   FLOWYARD_LOOPS: z.stringbool({ error: "Invalid input: expected true or false" }).default(true),
   FLOWYARD_SCHEDULER_SECONDS: z.coerce.number().min(1).max(MAX_LOOP_SECONDS).default(5),
+  FLOWYARD_LATE_AFTER_SECONDS: z.coerce.number().min(1).max(MAX_DEADLINE_SECONDS).default(15),
+  FLOWYARD_CANCELLING_TIMEOUT_SECONDS: z.coerce.number().min(1).max(MAX_DEADLINE_SECONDS).default(300),
+  FLOWYARD_RETENTION_RUNS_DAYS: z.coerce.number().min(0).max(MAX_DAYS).default(90),
+  FLOWYARD_RETENTION_LOGS_DAYS: z.coerce.number().min(0).max(MAX_DAYS).default(90),
+  FLOWYARD_RETENTION_EVENTS_DAYS: z.coerce.number().min(0).max(MAX_DAYS).default(7),
 });
 export type ServerConfig = z.infer<typeof ServerConfig>;
 
@@ -47,9 +54,14 @@ export interface ServerSettings {
   loops: LoopSettings | null;
 }
 
-/** How often the loops look for work. */
+/** What the loops go by. */
 export interface LoopSettings {
+  /** How often schedules are looked at. */
   schedulerSeconds: number;
+  lateAfterSeconds: number;
+  cancellingTimeoutSeconds: number;
+  /** How long things are kept; 0 days keep them for ever. */
+  retention: { runsDays: number; logsDays: number; eventsDays: number };
 }
 
 /** Throws UserError CONFIG_INVALID with all problems at once, CREDENTIALS_REQUIRED for an open address without any. */
@@ -81,7 +93,16 @@ export function parseServerSettings(env: NodeJS.ProcessEnv, flags: ServerFlags):
 }
 
 function readLoopSettings(config: ServerConfig): LoopSettings {
-  return { schedulerSeconds: config.FLOWYARD_SCHEDULER_SECONDS };
+  return {
+    schedulerSeconds: config.FLOWYARD_SCHEDULER_SECONDS,
+    lateAfterSeconds: config.FLOWYARD_LATE_AFTER_SECONDS,
+    cancellingTimeoutSeconds: config.FLOWYARD_CANCELLING_TIMEOUT_SECONDS,
+    retention: {
+      runsDays: config.FLOWYARD_RETENTION_RUNS_DAYS,
+      logsDays: config.FLOWYARD_RETENTION_LOGS_DAYS,
+      eventsDays: config.FLOWYARD_RETENTION_EVENTS_DAYS,
+    },
+  };
 }
 
 /** An empty variable is one that is not set, as in a compose file that passes on what may be missing. */

@@ -16,6 +16,8 @@ import { LeaseStore } from "./leases.ts";
 import { LogStore } from "./logs.ts";
 import { OverdueRunStore } from "./overdue-runs.ts";
 import { ReleaseStore } from "./releases.ts";
+import { RetentionStore } from "./retention.ts";
+import { StatusStore } from "./statuses.ts";
 import { TaskRunStore } from "./task-runs.ts";
 import { TransitionStore } from "./transitions.ts";
 import { VariableStore } from "./variables.ts";
@@ -48,6 +50,8 @@ export function buildNouns(db: Kysely<Database>, clock: Clock) {
     blocks: new BlockStore(db),
     releases: new ReleaseStore(db),
     overdueRuns: new OverdueRunStore(db),
+    statuses: new StatusStore(db),
+    retention: new RetentionStore(db),
   };
 }
 

@@ -9,7 +9,7 @@ import type { Database } from "./database-types.ts";
 import { matchWorkPool } from "./filters.ts";
 
 /** Pools of this type are polled without workers, so they have no status. */
-const AGENT_POOL_TYPE = "prefect-agent";
+export const AGENT_POOL_TYPE = "prefect-agent";
 
 type PoolChanges = Pick<WorkPool, "updated"> &
   Partial<

@@ -26,7 +26,12 @@ test("without any setting the plane listens on loopback and keeps everything und
     authString: null,
     logLevel: "info",
     logFormat: "json",
-    loops: { schedulerSeconds: 5 },
+    loops: {
+      schedulerSeconds: 5,
+      lateAfterSeconds: 15,
+      cancellingTimeoutSeconds: 300,
+      retention: { runsDays: 90, logsDays: 90, eventsDays: 7 },
+    },
   });
 });
 

@@ -1,8 +1,20 @@
 import type { LoopSettings } from "../config.ts";
+import { buildAnnounceStatuses } from "./announce-statuses.ts";
+import { buildExpirePauses } from "./expire-pauses.ts";
+import { buildFinishCancelling } from "./finish-cancelling.ts";
 import type { Loop, LoopDeps } from "./loop.ts";
+import { buildMarkLateRuns } from "./mark-late-runs.ts";
+import { buildRemoveOld } from "./remove-old.ts";
 import { buildScheduleFlowRuns } from "./schedule-flow-runs.ts";
 
 /** Every loop of the plane. */
 export function buildLoops(deps: LoopDeps, settings: LoopSettings): Loop[] {
-  return [buildScheduleFlowRuns(deps, settings)];
+  return [
+    buildScheduleFlowRuns(deps, settings),
+    buildMarkLateRuns(deps, settings),
+    buildExpirePauses(deps),
+    buildFinishCancelling(deps, settings),
+    buildAnnounceStatuses(deps),
+    buildRemoveOld(deps, settings),
+  ];
 }

@@ -1,0 +1,25 @@
+import { removeOld } from "../../orchestration/remove-old.ts";
+import { sleep } from "../../shared/abort.ts";
+import type { LoopSettings } from "../config.ts";
+import type { Loop, LoopDeps } from "./loop.ts";
+
+const EVERY_MS = 600_000;
+/** Requests are given this many times as long as a batch took before the next one. */
+const PAUSE_FACTOR = 2;
+
+/** Removes runs, logs and events that were kept long enough. */
+export function buildRemoveOld(deps: LoopDeps, { retention }: LoopSettings): Loop {
+  return {
+    name: "remove-old",
+    everyMs: EVERY_MS,
+    essential: false,
+    tick: async ({ now, signal }) => {
+      const startedMs = performance.now();
+      const result = await removeOld(deps, now, retention);
+      if (result.more) {
+        await sleep((performance.now() - startedMs) * PAUSE_FACTOR, signal);
+      }
+      return result;
+    },
+  };
+}
