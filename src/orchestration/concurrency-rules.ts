@@ -45,6 +45,34 @@ export const keepSlotAtStart: Rule = ({ run, proposed, concurrency }) => {
 
 const OCCUPYING_TYPES: ReadonlySet<string> = new Set(["PENDING", "RUNNING", "CANCELLING"]);
 
+/**
+ * Pools and queues are counted where the run is taken, so that workers with lists that are a moment old cannot overrun
+ * a limit; Prefect counts only when it hands out the list. The run keeps its state and its place: to a worker that is
+ * "not now", and a later poll brings the run again.
+ */
+export const passGates: Rule = ({ run, proposed, gates }) => {
+  if (proposed.type !== "PENDING" || OCCUPYING_TYPES.has(run.state?.type ?? "")) {
+    return undefined;
+  }
+  const closed = gates.find(({ paused, limit, taken }) => paused || (limit !== null && taken >= limit));
+  if (closed === undefined) {
+    return undefined;
+  }
+  const { kind, name, paused, limit } = closed;
+  return {
+    outcome: "reject",
+    reason: paused
+      ? `The work ${kind} "${name}" is paused.`
+      : `The concurrency limit ${limit} of the work ${kind} "${name}" is reached.`,
+    reasonCode: GATE_CODES[kind][paused ? "paused" : "full"],
+  };
+};
+
+const GATE_CODES = {
+  pool: { paused: "WORK_POOL_PAUSED", full: "WORK_POOL_LIMIT_REACHED" },
+  queue: { paused: "WORK_QUEUE_PAUSED", full: "WORK_QUEUE_LIMIT_REACHED" },
+} as const;
+
 /** One slot of the deployment's limit is taken with PENDING, so that no infrastructure is made in vain. */
 export const takeSlot: Rule = ({ run, proposed, concurrency, now }) => {
   if (proposed.type !== "PENDING" || concurrency === null || OCCUPYING_TYPES.has(run.state?.type ?? "")) {

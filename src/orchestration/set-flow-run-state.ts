@@ -2,27 +2,19 @@ import { v7 as uuidv7 } from "uuid";
 import type { ReceivedEvent } from "../prefect-api/events.ts";
 import type { EmpiricalPolicy } from "../prefect-api/flow-runs.ts";
 import { isTerminal, type SetStateResult, type State, type StateCreate } from "../prefect-api/states.ts";
-import { addSeconds, type Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
+import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { Store, Tx } from "../storage/store.ts";
 import type { ChangingRun } from "../storage/transitions.ts";
 import { enterState } from "./bookkeeping.ts";
+import { changeSlot, findConcurrency, findGates, noteFreedSlots } from "./change-slot.ts";
 import { decideClaimAfter, decideFencing } from "./claim-rules.ts";
 import { buildFlowRunEvent } from "./flow-run-event.ts";
 import type { LiveBus } from "./live-bus.ts";
 import { mirrorSubflowState } from "./mirror-subflow-state.ts";
 import { decideLate, decideTransition } from "./state-rules.ts";
-import {
-  buildProposedState,
-  type Decision,
-  type DeploymentConcurrency,
-  type StateChange,
-  type Transition,
-} from "./transition.ts";
-
-/** Prefect's default for a slot whose run has not started to renew its lease yet. */
-const DEFAULT_GRACE_SECONDS = 300;
+import { buildProposedState, type Decision, type StateChange, type Transition } from "./transition.ts";
 
 export interface StateProposal {
   flowRunId: string;
@@ -69,6 +61,7 @@ export async function setFlowRunStateIn(tx: Tx, deps: Deps, proposal: StatePropo
     proposed: buildProposedState(proposal.state, timestamp),
     clientApiVersion: proposal.clientApiVersion,
     concurrency: await findConcurrency(tx, run, timestamp),
+    gates: proposal.state.type === "PENDING" ? await findGates(tx, run) : [],
     now: timestamp,
   };
   const decision = decideFencing(run.claim, proposal.fencingToken ?? null) ?? decide(transition, proposal.mode);
@@ -82,25 +75,6 @@ function decide(transition: Transition, mode: StateProposal["mode"]): Decision {
   return mode === "late" ? decideLate(transition) : decideTransition({ ...transition, force: mode === "forced" });
 }
 
-async function findConcurrency(tx: Tx, run: ChangingRun, now: Timestamp): Promise<DeploymentConcurrency | null> {
-  if (run.concurrency_limit_id === null) {
-    return null;
-  }
-  const leaseId = run.state?.state_details.deployment_concurrency_lease_id ?? null;
-  const usage = await tx.leases.findUsage(run.concurrency_limit_id, leaseId, now);
-  if (usage === undefined || !usage.active) {
-    return null;
-  }
-  const lease = leaseId === null ? undefined : await tx.leases.find(leaseId);
-  return {
-    limit: usage.limit,
-    takenByOthers: usage.takenByOthers,
-    leaseHeld: lease !== undefined && lease.expires_at > now,
-    collisionStrategy: run.concurrency_options?.collision_strategy ?? "ENQUEUE",
-    graceSeconds: run.concurrency_options?.grace_period_seconds ?? DEFAULT_GRACE_SECONDS,
-  };
-}
-
 async function writeChange(
   tx: Tx,
   deps: Deps,
@@ -108,7 +82,7 @@ async function writeChange(
   run: ChangingRun,
   change: StateChange,
 ): Promise<State> {
-  const leaseId = await changeSlot(tx, run, change, now);
+  const leaseId = await changeSlot(tx, run, change.slot, now);
   const draft =
     leaseId === undefined
       ? change.state
@@ -125,6 +99,7 @@ async function writeChange(
     infrastructure_pid: startsAnew ? null : run.infrastructure_pid,
   });
   await tx.flowRunInputs.remove(run.id, change.staleInputKeys);
+  await noteFreedSlots(tx, run, entered, now);
   await changeClaim(tx, run, entered.state, entered.policy);
   await announceState(tx, deps, { ...run, run_count: entered.times.run_count }, run.state, entered.state);
   return entered.state;
@@ -137,33 +112,6 @@ async function changeClaim(tx: Tx, run: ChangingRun, state: State, policy: Empir
     await tx.flowRunClaims.revoke(run.id, 0);
   } else if (action === "end" && run.claim?.ended === false) {
     await tx.flowRunClaims.end(run.id);
-  }
-}
-
-/** Answers the lease that the new state names; undefined leaves the state as it is. */
-async function changeSlot(tx: Tx, run: ChangingRun, change: StateChange, now: Timestamp): Promise<string | undefined> {
-  const held = run.state?.state_details.deployment_concurrency_lease_id ?? null;
-  switch (change.slot.action) {
-    case "keep":
-      return undefined;
-    case "free":
-      if (held !== null) {
-        await tx.leases.remove(held);
-      }
-      return undefined;
-    case "take": {
-      const leaseId = run.state?.type === "PENDING" && held !== null ? held : uuidv7();
-      const lease = {
-        id: leaseId,
-        created: now,
-        expires_at: addSeconds(now, change.slot.leaseSeconds),
-        slots: 1,
-        holder_type: "flow_run",
-        holder_id: run.id,
-      };
-      await tx.leases.put(lease, run.concurrency_limit_id === null ? [] : [run.concurrency_limit_id]);
-      return leaseId;
-    }
   }
 }
 

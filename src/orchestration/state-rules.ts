@@ -6,6 +6,7 @@ import {
   carryLease,
   decideSlotAfter,
   keepSlotAtStart,
+  passGates,
   takeSlot,
 } from "./concurrency-rules.ts";
 import { pauseOnlyRunning, resumePaused } from "./pause-rules.ts";
@@ -162,14 +163,17 @@ const lateOnlyOnce: Rule = ({ run, proposed }) => {
   return undefined;
 };
 
-const copyScheduledTime: Rule = ({ run, proposed }) => {
+const copyScheduledTime: Rule = ({ run, proposed, now }) => {
   if (run.state?.type !== "SCHEDULED" || proposed.type !== "PENDING") {
     return undefined;
   }
   if (proposed.state_details.scheduled_time !== null) {
     return undefined;
   }
-  return { outcome: "amend", details: { scheduled_time: run.state.state_details.scheduled_time } };
+  const scheduledTime = run.state.state_details.scheduled_time;
+  // The time that it was told to wait for a slot is over with the slot.
+  const waitedForSlot = run.state.name === "AwaitingConcurrencySlot" && scheduledTime !== null && scheduledTime > now;
+  return { outcome: "amend", details: { scheduled_time: waitedForSlot ? now : scheduledTime } };
 };
 
 /** Workers prefetch, so engines may be up before the time has come. */
@@ -220,6 +224,7 @@ const RULES: readonly Rule[] = [
   cancelWithoutInfrastructure,
   enterPendingOnce,
   keepSlotAtStart,
+  passGates,
   takeSlot,
   lateOnlyOnce,
   pauseOnlyRunning,

@@ -34,6 +34,17 @@ export interface DeploymentConcurrency {
   graceSeconds: number;
 }
 
+/** What the work pool or queue of a run lets through at this moment. */
+export interface WorkGate {
+  kind: "pool" | "queue";
+  name: string;
+  paused: boolean;
+  /** null: none. */
+  limit: number | null;
+  /** Runs that count against the limit. */
+  taken: number;
+}
+
 export interface Transition {
   run: TransitionRun;
   proposed: StateDraft;
@@ -41,6 +52,8 @@ export interface Transition {
   clientApiVersion: string | null;
   /** null: the run's deployment has no limit, or the run has no deployment. */
   concurrency: DeploymentConcurrency | null;
+  /** Of the run's work pool and queue; only for a proposed PENDING. */
+  gates: readonly WorkGate[];
   now: Timestamp;
 }
 
@@ -64,7 +77,11 @@ export type ReasonCode =
   | "PAUSE_TIMED_OUT"
   | "TOO_EARLY"
   | "RETRYING"
-  | "STALE_CLAIM";
+  | "STALE_CLAIM"
+  | "WORK_POOL_PAUSED"
+  | "WORK_POOL_LIMIT_REACHED"
+  | "WORK_QUEUE_PAUSED"
+  | "WORK_QUEUE_LIMIT_REACHED";
 
 /** What happens to the run's slot of its deployment's limit together with the state change. */
 export type SlotChange = { action: "keep" } | { action: "take"; leaseSeconds: number } | { action: "free" };

@@ -50,6 +50,7 @@ export const CreateConcurrencyLimit = z.strictObject({
   denied_slots: limitKeys.denied_slots.default(0),
   slot_decay_per_second: limitKeys.slot_decay_per_second.default(0),
 });
+export type CreateConcurrencyLimit = z.infer<typeof CreateConcurrencyLimit>;
 
 /** Only the keys that are present change anything. */
 export const UpdateConcurrencyLimit = z.strictObject({

@@ -18,10 +18,12 @@ import { registerFlowRunStates } from "./routes/flow-run-states.ts";
 import { registerFlowRuns } from "./routes/flow-runs.ts";
 import { registerFlows } from "./routes/flows.ts";
 import { registerCapabilities } from "./routes/flowyard/capabilities.ts";
+import { registerExplanations } from "./routes/flowyard/explain.ts";
 import { registerReleases } from "./routes/flowyard/releases.ts";
 import { registerStatus } from "./routes/flowyard/status.ts";
 import { registerLogs } from "./routes/logs.ts";
 import { registerPoolQueues } from "./routes/pool-queues.ts";
+import { registerTagLimits } from "./routes/tag-limits.ts";
 import { registerTaskRuns } from "./routes/task-runs.ts";
 import { registerVariables } from "./routes/variables.ts";
 import { registerWorkPools } from "./routes/work-pools.ts";
@@ -48,6 +50,7 @@ export function registerRoutes(api: App, appDeps: AppDeps): void {
   registerAutomations(api, deps);
   registerVariables(api, deps);
   registerConcurrencyLimits(api, deps);
+  registerTagLimits(api, deps);
   registerBlockDocuments(api, deps);
   registerBlockSchemas(api, deps);
   registerBlockTypes(api, deps);
@@ -58,5 +61,6 @@ export function registerRoutes(api: App, appDeps: AppDeps): void {
   registerCapabilities(api);
   registerStatus(api, deps);
   registerReleases(api, deps);
+  registerExplanations(api, deps);
   registerSockets(api, deps);
 }

@@ -1,32 +1,25 @@
-import { type Kysely, sql } from "kysely";
+import type { Kysely } from "kysely";
 import type { GlobalConcurrencyLimit } from "../prefect-api/deployments.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { Clock } from "../shared/clock.ts";
 import { fromBit, toBit } from "./columns.ts";
 import type { Database } from "./database-types.ts";
+import { countTaken, selectLimits } from "./slot-usage.ts";
 
 export interface ConcurrencyLimit extends GlobalConcurrencyLimit {
-  denied_slots: number;
   avg_slot_occupancy_seconds: number;
+  /** Until when slots that were taken decay; new ones begin to decay then. Null: none does. */
+  decayed_at: string | null;
 }
-
-/** Counted no further: beyond 2^53 the count could not be read. */
-const MAX_DENIED_SLOTS = 1e15;
 
 type LimitChanges = Partial<
   Pick<
     ConcurrencyLimit,
-    "active" | "name" | "limit" | "denied_slots" | "slot_decay_per_second" | "avg_slot_occupancy_seconds"
-  > & { unleased_slots: number }
+    "updated" | "active" | "name" | "limit" | "slot_decay_per_second" | "avg_slot_occupancy_seconds"
+  >
 >;
 
-/** Leased slots of a limit `c` at `now`, as SQL. Expired leases hold nothing. */
-export function leasedSlots(now: string) {
-  return sql<number>`(select coalesce(sum(l.slots), 0) from concurrency_lease_limits ll
-    join concurrency_leases l on l.id = ll.lease_id where ll.limit_id = c.id and l.expires_at > ${now})`;
-}
-
-/** Limits and the leases that hold their slots. Slots are counted from live leases: nothing has to give them back. */
+/** Limits. Their slots are counted from live leases: nothing has to give them back. */
 export class ConcurrencyLimitStore {
   readonly #db: Kysely<Database>;
   readonly #clock: Clock;
@@ -37,30 +30,56 @@ export class ConcurrencyLimitStore {
   }
 
   async find(id: string): Promise<ConcurrencyLimit | undefined> {
-    const row = await this.#select().where("c.id", "=", id).executeTakeFirst();
-    return row && limitFromRow(row);
+    const now = this.#now();
+    const row = await selectLimits(this.#db, now).where("c.id", "=", id).executeTakeFirst();
+    return row && limitFromRow(row, now);
   }
 
   async findByName(name: string): Promise<ConcurrencyLimit | undefined> {
-    const row = await this.#select().where("c.name", "=", name).executeTakeFirst();
-    return row && limitFromRow(row);
+    const [limit] = await this.listByNames([name]);
+    return limit;
   }
 
   async listByNames(names: readonly string[]): Promise<ConcurrencyLimit[]> {
-    const rows = await this.#select().where("c.name", "in", names).execute();
-    return rows.map(limitFromRow);
+    if (names.length === 0) {
+      return [];
+    }
+    const now = this.#now();
+    const rows = await selectLimits(this.#db, now).where("c.name", "in", names).orderBy("c.name").execute();
+    return rows.map((row) => limitFromRow(row, now));
   }
 
-  async list(page: { limit: number; offset: number }): Promise<ConcurrencyLimit[]> {
-    const rows = await this.#select().orderBy("c.name").limit(page.limit).offset(page.offset).execute();
-    return rows.map(limitFromRow);
+  async listByIds(ids: readonly string[]): Promise<ConcurrencyLimit[]> {
+    if (ids.length === 0) {
+      return [];
+    }
+    const now = this.#now();
+    const rows = await selectLimits(this.#db, now).where("c.id", "in", ids).execute();
+    return rows.map((row) => limitFromRow(row, now));
+  }
+
+  /** By name; only those whose names begin with `prefix`. */
+  async list(page: { limit: number; offset: number; prefix?: string }): Promise<ConcurrencyLimit[]> {
+    const now = this.#now();
+    const { limit, offset, prefix } = page;
+    const names = this.#db
+      .selectFrom("concurrency_limits")
+      .select("id")
+      .$if(prefix !== undefined, (query) =>
+        query.where("name", ">=", prefix ?? "").where("name", "<", endOfPrefix(prefix ?? "")),
+      )
+      .orderBy("name")
+      .limit(limit)
+      .offset(offset);
+    const rows = await selectLimits(this.#db, now).where("c.id", "in", names).orderBy("c.name").execute();
+    return rows.map((row) => limitFromRow(row, now));
   }
 
   /** A taken name is a `unique` storage error. */
-  async insert(limit: Omit<ConcurrencyLimit, "active_slots">): Promise<void> {
+  async insert(limit: Omit<ConcurrencyLimit, "active_slots" | "decayed_at">): Promise<void> {
     await this.#db
       .insertInto("concurrency_limits")
-      .values({ ...limit, active: toBit(limit.active), unleased_slots: 0 })
+      .values({ ...limit, active: toBit(limit.active) })
       .execute();
   }
 
@@ -68,11 +87,7 @@ export class ConcurrencyLimitStore {
     const { active, ...plain } = changes;
     await this.#db
       .updateTable("concurrency_limits")
-      .set({
-        updated: timestampFromDate(this.#clock.now()),
-        ...plain,
-        ...(active !== undefined && { active: toBit(active) }),
-      })
+      .set({ updated: this.#now(), ...plain, ...(active !== undefined && { active: toBit(active) }) })
       .where("id", "=", id)
       .execute();
   }
@@ -81,36 +96,19 @@ export class ConcurrencyLimitStore {
     await this.#db.deleteFrom("concurrency_limits").where("id", "=", id).execute();
   }
 
-  /** Adds to the slots that are held without a lease; never below zero. */
-  async addUnleasedSlots(ids: readonly string[], slots: number): Promise<void> {
-    await this.#db
-      .updateTable("concurrency_limits")
-      .set({
-        unleased_slots: sql<number>`case when unleased_slots + ${slots} < 0 then 0 else unleased_slots + ${slots} end`,
-      })
-      .where("id", "in", ids)
-      .execute();
-  }
-
-  async addDeniedSlots(ids: readonly string[], slots: number): Promise<void> {
-    await this.#db
-      .updateTable("concurrency_limits")
-      .set({
-        denied_slots: sql<number>`case when denied_slots > ${MAX_DENIED_SLOTS} then denied_slots else denied_slots + ${slots} end`,
-      })
-      .where("id", "in", ids)
-      .execute();
-  }
-
-  #select() {
-    const now = timestampFromDate(this.#clock.now());
-    return this.#db.selectFrom("concurrency_limits as c").selectAll("c").select(leasedSlots(now).as("leased_slots"));
+  #now(): string {
+    return timestampFromDate(this.#clock.now());
   }
 }
 
-type LimitRow = Database["concurrency_limits"] & { leased_slots: number };
+/** The first text that comes after every one with this prefix, whose last character is ASCII. */
+function endOfPrefix(prefix: string): string {
+  return prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1);
+}
 
-export function limitFromRow(row: LimitRow): ConcurrencyLimit {
+type LimitRow = Awaited<ReturnType<ReturnType<typeof selectLimits>["executeTakeFirstOrThrow"]>>;
+
+function limitFromRow(row: LimitRow, now: string): ConcurrencyLimit {
   return {
     id: row.id,
     created: row.created,
@@ -118,9 +116,9 @@ export function limitFromRow(row: LimitRow): ConcurrencyLimit {
     active: fromBit(row.active),
     name: row.name,
     limit: row.limit,
-    active_slots: row.unleased_slots + row.leased_slots,
-    denied_slots: row.denied_slots,
+    active_slots: countTaken(row, now),
     slot_decay_per_second: row.slot_decay_per_second,
     avg_slot_occupancy_seconds: row.avg_slot_occupancy_seconds,
+    decayed_at: row.decayed_at,
   };
 }

@@ -1,3 +1,4 @@
+import type { Generated } from "kysely";
 import type { StateType } from "../prefect-api/states.ts";
 
 /**
@@ -23,7 +24,7 @@ export interface Database {
   automation_related_resources: { automation_id: string; resource_id: string };
   concurrency_limits: ConcurrencyLimitTable;
   concurrency_leases: ConcurrencyLeaseTable;
-  concurrency_lease_limits: { lease_id: string; limit_id: string };
+  concurrency_lease_limits: LeaseLimitTable;
   variables: VariableTable;
   artifacts: ArtifactTable;
   block_types: BlockTypeTable;
@@ -73,6 +74,7 @@ interface DeploymentTable extends Row {
   updated_by: Json | null;
   enforce_parameter_schema: Bit;
   announced_status: string | null;
+  catch_up: Json | null;
 }
 
 interface DeploymentScheduleTable extends Row {
@@ -82,6 +84,12 @@ interface DeploymentScheduleTable extends Row {
   max_scheduled_runs: number | null;
   parameters: Json;
   slug: string | null;
+  /** Every fire time up to here has its run, or was left out on purpose. Null: nothing has been looked at. */
+  scheduled_until: Time | null;
+  /** When the scheduler has something to do for it again; empty means now. */
+  look_at: Generated<Time>;
+  /** Rises with the two above and with all that its runs are made of: planes that tick at once compare it. */
+  revision: Generated<number>;
 }
 
 interface FlowRunTable extends Row {
@@ -115,6 +123,11 @@ interface FlowRunTable extends Row {
   total_run_time: number;
   /** When a PAUSED run fails; null in every other state. */
   pause_timeout: Time | null;
+  /** 1 while it counts against the limits of its queue and pool. */
+  holds_slot: Generated<Bit>;
+  /** The schedule that made the run, and for which of its fire times. */
+  schedule_id: string | null;
+  schedule_fire_at: Time | null;
 }
 
 type StateTable<Owner> = Owner & {
@@ -234,9 +247,6 @@ interface ConcurrencyLimitTable extends Row {
   active: Bit;
   name: string;
   limit: number;
-  /** Slots taken without a lease; leased slots are counted from `concurrency_leases`. */
-  unleased_slots: number;
-  denied_slots: number;
   slot_decay_per_second: number;
   avg_slot_occupancy_seconds: number;
 }
@@ -247,8 +257,17 @@ interface ConcurrencyLeaseTable {
   created: Time;
   expires_at: Time;
   slots: number;
+  /** 1: taken without a lease, so nobody knows its id; given back by count. */
+  is_plain: Generated<Bit>;
   holder_type: string | null;
   holder_id: string | null;
+}
+
+interface LeaseLimitTable {
+  lease_id: string;
+  limit_id: string;
+  /** When the last of the lease's slots of a limit that decays has decayed; null: they stay until the lease ends. */
+  decays_at: Time | null;
 }
 
 interface VariableTable extends Row {

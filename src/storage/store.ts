@@ -17,10 +17,13 @@ import { LogStore } from "./logs.ts";
 import { OverdueRunStore } from "./overdue-runs.ts";
 import { ReleaseStore } from "./releases.ts";
 import { RetentionStore } from "./retention.ts";
+import { ScheduledFlowRunStore } from "./scheduled-flow-runs.ts";
+import { SituationStore } from "./situations.ts";
 import { StatusStore } from "./statuses.ts";
 import { TaskRunStore } from "./task-runs.ts";
 import { TransitionStore } from "./transitions.ts";
 import { VariableStore } from "./variables.ts";
+import { WaitingRunStore } from "./waiting-runs.ts";
 import type { WakeUpChannel, WakeUps } from "./wake-ups.ts";
 import { WorkPoolStore } from "./work-pools.ts";
 import { WorkQueueStore } from "./work-queues.ts";
@@ -31,9 +34,11 @@ export function buildNouns(db: Kysely<Database>, clock: Clock) {
   return {
     flows: new FlowStore(db, clock),
     flowRuns: new FlowRunStore(db, clock),
+    scheduledFlowRuns: new ScheduledFlowRunStore(db, clock),
     flowRunInputs: new FlowRunInputStore(db),
     flowRunClaims: new FlowRunClaimStore(db),
     deployments: new DeploymentStore(db, clock),
+    waitingRuns: new WaitingRunStore(db, clock),
     workPools: new WorkPoolStore(db, clock),
     workQueues: new WorkQueueStore(db, clock),
     workers: new WorkerStore(db, clock),
@@ -52,6 +57,7 @@ export function buildNouns(db: Kysely<Database>, clock: Clock) {
     overdueRuns: new OverdueRunStore(db),
     statuses: new StatusStore(db),
     retention: new RetentionStore(db),
+    situations: new SituationStore(db, clock),
   };
 }
 
@@ -69,6 +75,14 @@ export interface Tx extends Nouns {
    * undone. The same wake-up twice in a transaction is sent once.
    */
   wakeUps: { notify(channel: WakeUpChannel, key: string): void };
+  /** Tells the other planes, once the transaction is on disk, that rows are there which sockets may wait for. */
+  announce(kind: Announcement["kind"], ids: readonly string[]): void;
+}
+
+/** A row that another plane has written. */
+export interface Announcement {
+  kind: "events" | "logs";
+  id: string;
 }
 
 /**
@@ -83,6 +97,8 @@ export interface Store extends Nouns {
   transaction<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
   /** Hints that something may be there for who waits; see `WakeUps`. */
   wakeUps: Pick<WakeUps, "subscribe">;
+  /** The one listener to what other planes announce. It must not throw. */
+  onAnnounced(listen: (announced: readonly Announcement[]) => void): void;
   /** Whether the database answers. */
   ping(): Promise<boolean>;
   /** Waits for running transactions, then closes. */

@@ -1,8 +1,9 @@
 import type { CompiledQuery, Kysely } from "kysely";
 import type { EmpiricalPolicy } from "../prefect-api/flow-runs.ts";
+import { holdsSlot } from "../prefect-api/occupancy.ts";
 import type { CreatedBy } from "../prefect-api/primitives.ts";
 import type { State, StateType } from "../prefect-api/states.ts";
-import { fromJson, fromJsonOrNull, toJson } from "./columns.ts";
+import { fromJson, fromJsonOrNull, toBit, toJson } from "./columns.ts";
 import type { Database } from "./database-types.ts";
 import { pauseTimeoutOf, stateToRow } from "./flow-run-rows.ts";
 
@@ -37,10 +38,16 @@ export interface ChangingRun {
   deployment: Named | null;
   concurrency_limit_id: string | null;
   concurrency_options: ConcurrencyChoice | null;
-  workQueue: { id: string; name: string } | null;
-  workPool: { id: string; name: string; type: string } | null;
+  workQueue: ({ id: string; name: string } & Gate) | null;
+  workPool: ({ id: string; name: string; type: string } & Gate) | null;
   /** The last claim, ended or not. */
   claim: { fencing_token: number; ended: boolean } | null;
+}
+
+/** What a queue or pool lets through. */
+interface Gate {
+  is_paused: boolean;
+  concurrency_limit: number | null;
 }
 
 interface ConcurrencyChoice {
@@ -97,6 +104,7 @@ export class TransitionStore {
         end_time: changes.end_time,
         total_run_time: changes.total_run_time,
         pause_timeout: pauseTimeoutOf(state),
+        holds_slot: toBit(holdsSlot(state, changes.empirical_policy)),
         infrastructure_pid: changes.infrastructure_pid,
         empirical_policy: toJson(changes.empirical_policy),
       })
@@ -145,9 +153,13 @@ function selectChangingRun(db: Kysely<Database>) {
       "d.concurrency_options",
       "q.id as queue_id",
       "q.name as queue_name",
+      "q.is_paused as queue_paused",
+      "q.concurrency_limit as queue_limit",
       "p.id as pool_id",
       "p.name as pool_name",
       "p.type as pool_type",
+      "p.is_paused as pool_paused",
+      "p.concurrency_limit as pool_limit",
       "c.fencing_token",
       "c.ended as claim_ended",
     ]);
@@ -178,9 +190,32 @@ function changingRunFromRow(row: ChangingRunRow): ChangingRun {
     total_run_time: row.total_run_time,
     flow: { id: row.flow_id, name: row.flow_name, tags: fromJson(row.flow_tags) },
     ...findDeployment(row),
-    workQueue: row.queue_id === null ? null : { id: row.queue_id, name: row.queue_name ?? "" },
-    workPool: row.pool_id === null ? null : { id: row.pool_id, name: row.pool_name ?? "", type: row.pool_type ?? "" },
+    ...findGates(row),
     claim: row.fencing_token === null ? null : { fencing_token: row.fencing_token, ended: row.claim_ended !== 0 },
+  };
+}
+
+function findGates(row: ChangingRunRow): Pick<ChangingRun, "workQueue" | "workPool"> {
+  return {
+    workQueue:
+      row.queue_id === null
+        ? null
+        : {
+            id: row.queue_id,
+            name: row.queue_name ?? "",
+            is_paused: row.queue_paused === 1,
+            concurrency_limit: row.queue_limit,
+          },
+    workPool:
+      row.pool_id === null
+        ? null
+        : {
+            id: row.pool_id,
+            name: row.pool_name ?? "",
+            type: row.pool_type ?? "",
+            is_paused: row.pool_paused === 1,
+            concurrency_limit: row.pool_limit,
+          },
   };
 }
 

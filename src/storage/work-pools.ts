@@ -105,7 +105,7 @@ export class WorkPoolStore {
         ),
         sql<number | null>`case when p.concurrency_limit is null then null else (select count(*) from flow_runs r
           join work_queues q on q.id = r.work_queue_id
-          where q.work_pool_id = p.id and r.state_type in ('PENDING', 'RUNNING')) end`.as("active_slots"),
+          where q.work_pool_id = p.id and r.holds_slot = 1) end`.as("active_slots"),
       ]);
   }
 }

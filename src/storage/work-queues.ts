@@ -133,7 +133,7 @@ export class WorkQueueStore {
       .select([
         "p.name as work_pool_name",
         sql<number | null>`case when q.concurrency_limit is null then null else (select count(*) from flow_runs r
-          where r.work_queue_id = q.id and r.state_type in ('PENDING', 'RUNNING')) end`.as("active_slots"),
+          where r.work_queue_id = q.id and r.holds_slot = 1) end`.as("active_slots"),
       ]);
   }
 

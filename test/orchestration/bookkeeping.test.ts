@@ -135,6 +135,7 @@ suite("any sequence of proposals", () => {
             proposed,
             clientApiVersion: null,
             concurrency: null,
+            gates: [],
             now,
             force,
           });

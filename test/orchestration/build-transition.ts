@@ -19,6 +19,7 @@ export function buildStoredState(draft: StateDraft, timestamp = EARLIER): State 
 interface Parts {
   run?: Partial<TransitionRun>;
   concurrency?: DeploymentConcurrency | null;
+  gates?: Transition["gates"];
   clientApiVersion?: string | null;
 }
 
@@ -43,6 +44,7 @@ export function buildTransition(
     proposed: typeof to === "string" ? buildPlainState(to) : to,
     clientApiVersion: parts.clientApiVersion ?? null,
     concurrency: parts.concurrency ?? null,
+    gates: parts.gates ?? [],
     now: NOW,
   };
 }

@@ -181,7 +181,6 @@ suite("a deployment with one slot", () => {
         active: true,
         name: `deployment:${deploymentId}`,
         limit: 1,
-        denied_slots: 0,
         slot_decay_per_second: 0,
         avg_slot_occupancy_seconds: 2,
       });

@@ -53,7 +53,7 @@ suite("slots", () => {
     const late = await call(plane, "POST", `${V2}/leases/${second.body.lease_id}/renew`, { lease_duration: 60 });
 
     assert.deepEqual([first.status, refused.status, second.status, third.status], [200, 423, 200, 200]);
-    assert.match(String(refused.headers["retry-after"]), /^\d+$/);
+    assert.ok(Number(refused.headers["retry-after"]) > 0);
     assert.equal(await readSlots("db"), 1);
     assert.equal(late.status, 410);
   });

@@ -1,4 +1,5 @@
-import { type Kysely, sql } from "kysely";
+import type { Kysely } from "kysely";
+import { buildDdl } from "../dialect.ts";
 
 /** Text that SQLite and PostgreSQL both read: `text`, `integer` and `double precision` only. */
 const TABLES = [
@@ -27,17 +28,17 @@ const TABLES = [
 
   `create table concurrency_limits (
     id text primary key, created text not null, updated text not null,
-    active integer not null, name text not null unique, "limit" integer not null, unleased_slots integer not null,
-    denied_slots integer not null, slot_decay_per_second double precision not null,
-    avg_slot_occupancy_seconds double precision not null)`,
+    active integer not null, name text not null unique, "limit" integer not null,
+    slot_decay_per_second double precision not null, avg_slot_occupancy_seconds double precision not null)`,
 
   `create table concurrency_leases (
     id text primary key, created text not null, expires_at text not null, slots integer not null,
-    holder_type text, holder_id text)`,
+    is_plain integer not null default 0, holder_type text, holder_id text)`,
 
   `create table concurrency_lease_limits (
     lease_id text not null references concurrency_leases (id) on delete cascade,
     limit_id text not null references concurrency_limits (id) on delete cascade,
+    decays_at text,
     primary key (limit_id, lease_id))`,
 
   `create table deployments (
@@ -49,13 +50,14 @@ const TABLES = [
     labels text not null, work_queue_id text references work_queues (id) on delete set null,
     parameter_openapi_schema text, path text, pull_steps text, entrypoint text, storage_document_id text,
     infrastructure_document_id text, created_by text, updated_by text, enforce_parameter_schema integer not null,
-    announced_status text,
+    announced_status text, catch_up text,
     unique (flow_id, name))`,
 
   `create table deployment_schedules (
     id text primary key, created text not null, updated text not null,
     deployment_id text not null references deployments (id) on delete cascade,
     schedule text not null, active integer not null, max_scheduled_runs integer, parameters text not null, slug text,
+    scheduled_until text, look_at text not null default '', revision integer not null default 0,
     unique (deployment_id, slug))`,
 
   // deployment_id has no foreign key: a run outlives its deployment and keeps saying which one it was.
@@ -69,7 +71,8 @@ const TABLES = [
     infrastructure_document_id text, infrastructure_pid text, created_by text, job_variables text not null,
     auto_scheduled integer not null, state_id text, state_type text, state_name text, state_timestamp text,
     run_count integer not null, expected_start_time text, next_scheduled_start_time text, start_time text,
-    end_time text, total_run_time double precision not null, pause_timeout text)`,
+    end_time text, total_run_time double precision not null, pause_timeout text,
+    holds_slot integer not null default 0, schedule_id text, schedule_fire_at text)`,
 
   `create table flow_run_states (
     id text primary key, flow_run_id text not null references flow_runs (id) on delete cascade,
@@ -167,8 +170,12 @@ const TABLES = [
 ];
 
 const INDEXES = [
-  // Polling (queue, SCHEDULED, due), slot counts (queue, PENDING and RUNNING) and the foreign key share one index.
-  "create index flow_runs_by_queue on flow_runs (work_queue_id, state_type, next_scheduled_start_time)",
+  // A poll walks this in order of time; the deployment in it lets it pass over blocked runs without reading their rows.
+  "create index flow_runs_by_queue on flow_runs (work_queue_id, state_type, next_scheduled_start_time, deployment_id)",
+  "create index flow_runs_holding_slot on flow_runs (work_queue_id) where holds_slot = 1",
+  `create index flow_runs_waiting on flow_runs (deployment_id, next_scheduled_start_time)
+    where state_type = 'SCHEDULED'`,
+  `create index concurrency_limits_closed on concurrency_limits (id) where "limit" = 0`,
   "create index flow_runs_by_expected_start on flow_runs (expected_start_time, id)",
   "create index flow_runs_by_deployment on flow_runs (deployment_id, expected_start_time)",
   "create index flow_runs_by_flow on flow_runs (flow_id, expected_start_time)",
@@ -177,6 +184,7 @@ const INDEXES = [
   `create unique index flow_runs_by_idempotency_key on flow_runs (flow_id, idempotency_key)
     where idempotency_key is not null`,
   "create index flow_run_claims_by_end on flow_run_claims (expires_at) where ended = 0",
+  "create index flow_run_claims_by_worker on flow_run_claims (work_pool_id, worker_name) where ended = 0",
   "create unique index flow_run_claims_by_lease on flow_run_claims (id)",
   // The loops: what waits past its time, what is paused too long, what ended long ago, subflows of what was cancelled.
   `create index flow_runs_by_next_start on flow_runs (state_name, next_scheduled_start_time)
@@ -186,6 +194,10 @@ const INDEXES = [
   "create index flow_runs_subflows on flow_runs (state_type) where parent_task_run_id is not null",
   "create index task_runs_open on task_runs (flow_run_id) where end_time is null",
   "create index leases_by_expiry on concurrency_leases (expires_at)",
+  // One run for each fire time of a schedule, however many planes make them; also finds the runs of a schedule.
+  `create unique index flow_runs_by_fire_time on flow_runs (schedule_id, schedule_fire_at)
+    where schedule_id is not null`,
+  "create index deployment_schedules_by_look on deployment_schedules (look_at) where active = 1",
   "create index flow_run_states_by_run on flow_run_states (flow_run_id, timestamp)",
   "create index task_runs_by_expected_start on task_runs (expected_start_time)",
   "create index task_run_states_by_run on task_run_states (task_run_id, timestamp)",
@@ -211,6 +223,6 @@ const INDEXES = [
 
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of [...TABLES, ...INDEXES]) {
-    await sql.raw(statement).execute(db);
+    await buildDdl(statement).execute(db);
   }
 }

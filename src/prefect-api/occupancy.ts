@@ -1,0 +1,18 @@
+import type { EmpiricalPolicy } from "./flow-runs.ts";
+import type { State } from "./states.ts";
+
+const OCCUPYING: ReadonlySet<string> = new Set(["PENDING", "RUNNING", "CANCELLING"]);
+
+/**
+ * Whether a flow run in this state counts against the limits of its queue and pool: it has, or is about to have, a
+ * container. One that waits in its own process to try again still has it.
+ */
+export function holdsSlot(
+  state: Pick<State, "type" | "name"> | null,
+  policy: Pick<EmpiricalPolicy, "retry_type">,
+): boolean {
+  if (state === null) {
+    return false;
+  }
+  return OCCUPYING.has(state.type) || (state.name === "AwaitingRetry" && policy.retry_type === "in_process");
+}
