@@ -34,6 +34,14 @@ export const Machine = z.object({
   prefect: prefectPart,
   /** The oldest supported Prefect; its server does not start with what pip installs today, so use it as a client. */
   oldestPrefect: prefectPart,
+  /** A server for tests: `url` is that of its database `postgres`. */
+  postgres: partOf({
+    url: z.string(),
+    version: z.string(),
+    programs: z.string(),
+    directory: z.string(),
+    account: z.string().nullable(),
+  }),
   /** Programs that check workflow files. */
   workflowLinters: partOf({ actionlint: z.string(), zizmor: z.string() }),
 });

@@ -5,6 +5,7 @@ import { setUpDockerEngine } from "./docker-engine.ts";
 import { withLock } from "./lock.ts";
 import { type DemoMachine, Machine, machineFile } from "./machine.ts";
 import { PartMissing, setUpPart } from "./part.ts";
+import { setUpPostgres } from "./postgres.ts";
 import { setUpOldestPrefect, setUpPrefect } from "./python.ts";
 import { setUpRegistries } from "./registry.ts";
 import { setUpWorkflowLinters } from "./workflow-linters.ts";
@@ -17,14 +18,15 @@ export async function setUpMachine(): Promise<Machine> {
   await mkdir(cacheDirectory, { recursive: true });
   await mkdir(stateDirectory, { recursive: true });
   const machine = await withLock(cacheDirectory, async () => {
-    const [engine, registry, prefect, oldestPrefect, workflowLinters] = await Promise.all([
+    const [engine, registry, prefect, oldestPrefect, postgres, workflowLinters] = await Promise.all([
       setUpEngineAndImage(),
       setUpPart("registry", setUpRegistries),
       setUpPart("python", setUpPrefect),
       setUpPart("python", setUpOldestPrefect),
+      setUpPart("postgres", setUpPostgres),
       setUpPart("workflow linters", setUpWorkflowLinters),
     ]);
-    return Machine.parse({ ...engine, registry, prefect, oldestPrefect, workflowLinters });
+    return Machine.parse({ ...engine, registry, prefect, oldestPrefect, postgres, workflowLinters });
   });
   await writeFile(machineFile, JSON.stringify(machine, null, 2));
   return machine;

@@ -23,7 +23,8 @@ export function isUuid(text: string): boolean {
 export const ObjectName = z
   .string()
   .min(1)
-  .regex(/^[^/%&><]+$/, "Name contains an invalid character: must not contain /, %, &, > or <");
+  .regex(/^[^/%&><]+$/, "Name contains an invalid character: must not contain /, %, &, > or <")
+  .refine((name) => !name.includes("\0"), { error: "Name contains a NUL character" }); // no database finds it again
 
 /** A pool cannot be called nothing, however many blanks that has. */
 export const VisibleName = ObjectName.refine((name) => name.trim() !== "", { error: "name cannot be an empty string" });

@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { errorMessage, UserError } from "../shared/errors.ts";
+import { describeDatabase } from "../storage/open-store.ts";
 
 const secrets = z.registry<{ secret: true }>();
 
@@ -16,7 +17,7 @@ export const ServerConfig = z.object({
   FLOWYARD_HOST: z.string().min(1).default("127.0.0.1"),
   FLOWYARD_PORT: z.coerce.number().int().min(0).max(MAX_PORT).default(4200),
   FLOWYARD_HOME: z.string().min(1).default(join(homedir(), ".flowyard")),
-  FLOWYARD_DATABASE_URL: z.string().min(1).optional(),
+  FLOWYARD_DATABASE_URL: z.string().min(1).optional().register(secrets, { secret: true }),
   FLOWYARD_AUTH_STRING: z.string().min(1).optional().register(secrets, { secret: true }),
   FLOWYARD_AUTH_STRING_FILE: z.string().min(1).optional(),
   FLOWYARD_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
@@ -34,7 +35,7 @@ export type ServerConfig = z.infer<typeof ServerConfig>;
 export interface ServerFlags {
   host?: string | undefined;
   port?: number | undefined;
-  /** A file, or a URL that starts with `sqlite:`. */
+  /** A file, or a URL that starts with `sqlite:` or `postgres:`. */
   database?: string | undefined;
   /** False: this process only answers, whatever FLOWYARD_LOOPS says. */
   loops?: boolean | undefined;
@@ -46,7 +47,8 @@ export interface ServerFlags {
 export interface ServerSettings {
   host: string;
   port: number;
-  databaseFile: string;
+  /** A file of SQLite's, or a URL of PostgreSQL's, which may have a password in it. */
+  database: string;
   authString: string | null;
   logLevel: ServerConfig["FLOWYARD_LOG_LEVEL"];
   logFormat: "text" | "json";
@@ -76,7 +78,7 @@ export function parseServerSettings(env: NodeJS.ProcessEnv, flags: ServerFlags):
   const settings = {
     host: flags.host ?? config.FLOWYARD_HOST,
     port: flags.port ?? config.FLOWYARD_PORT,
-    databaseFile: parseDatabase(flags.database ?? config.FLOWYARD_DATABASE_URL, config.FLOWYARD_HOME),
+    database: parseDatabase(flags.database ?? config.FLOWYARD_DATABASE_URL, config.FLOWYARD_HOME),
     authString: readAuthString(config),
     logLevel: config.FLOWYARD_LOG_LEVEL,
     logFormat: config.FLOWYARD_LOG_FORMAT ?? (flags.onTerminal === true ? "text" : "json"),
@@ -125,13 +127,28 @@ function parseDatabase(database: string | undefined, home: string): string {
   if (scheme === undefined) {
     return database;
   }
+  if (/^postgres(ql)?(\+[a-z0-9]+)?$/.test(scheme)) {
+    return parsePostgresUrl(database);
+  }
   if (scheme !== "sqlite") {
     throw new UserError("CONFIG_INVALID", `FLOWYARD_DATABASE_URL starts with "${scheme}:", which is not supported.`, {
-      hint: "Give a file, or sqlite:FILE.",
+      hint: "Give a file, sqlite:FILE, or postgres://user:password@host/database.",
     });
   }
   // sqlite:FILE, and the three slashes of SQLAlchemy's URLs: sqlite:///relative, sqlite:////absolute.
   return database.replace(/^sqlite:(\/\/\/)?/i, "");
+}
+
+/** The URL itself, once it is one. What is wrong with it is said without it: it may have a password. */
+function parsePostgresUrl(url: string): string {
+  try {
+    describeDatabase(url);
+    return url;
+  } catch {
+    throw new UserError("CONFIG_INVALID", "FLOWYARD_DATABASE_URL is no URL of PostgreSQL's.", {
+      hint: "Write postgres://user:password@host:5432/database, with %2F for a / in the password and so on.",
+    });
+  }
 }
 
 function readAuthString(config: ServerConfig): string | null {

@@ -8,6 +8,8 @@ import { describeProblems, type ValidationProblem } from "./describe-problems.ts
 export const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** A rejected body is repeated in the answer, as Prefect does, unless it is longer than this. */
 const MAX_ECHO_CHARACTERS = 10_000;
+/** Long enough for a database that starts again, short enough to go on soon. */
+const RETRY_AFTER_SECONDS = 1;
 const NOT_REPEATED = "too long to repeat";
 /** Of a list with thousands of wrong items a few say enough. */
 const MAX_PROBLEMS = 100;
@@ -33,6 +35,7 @@ export function answerError(error: FastifyError | Error, request: FastifyRequest
     request.log.warn({ err: error }, "the database takes nothing now");
     return reply
       .code(503)
+      .header("retry-after", RETRY_AFTER_SECONDS)
       .send({ exception_message: "Service Unavailable", detail: error.message, code: "SERVICE_UNAVAILABLE" });
   }
   if (hasZodFastifySchemaValidationErrors(error)) {

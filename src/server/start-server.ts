@@ -1,7 +1,7 @@
 import { LiveBus } from "../orchestration/live-bus.ts";
 import { systemClock } from "../shared/clock.ts";
 import { UserError } from "../shared/errors.ts";
-import { openStore } from "../storage/open-store.ts";
+import { describeDatabase, openStore } from "../storage/open-store.ts";
 import type { Store } from "../storage/store.ts";
 import { buildApp } from "./app.ts";
 import type { App } from "./app-deps.ts";
@@ -27,7 +27,7 @@ export interface RunningServer {
  * nothing is left open then.
  */
 export async function startServer(settings: ServerSettings): Promise<RunningServer> {
-  const store = await openStore({ file: settings.databaseFile, clock: systemClock });
+  const store = await openStore({ database: settings.database, clock: systemClock });
   try {
     const bus = new LiveBus();
     const loops = settings.loops === null ? null : new LoopRunner(systemClock);
@@ -41,9 +41,15 @@ export async function startServer(settings: ServerSettings): Promise<RunningServ
       ...(settings.logFormat === "text" ? { logStream: createTextLog((line) => process.stdout.write(line)) } : {}),
     });
     const apiUrl = `${await listen(app, settings)}/api`;
-    app.log.info({ api_url: apiUrl, database: settings.databaseFile, auth: settings.authString !== null }, "ready");
+    app.log.info(
+      { api_url: apiUrl, database: describeDatabase(settings.database), auth: settings.authString !== null },
+      "ready",
+    );
     if (loops !== null && settings.loops !== null) {
-      loops.start(buildLoops({ store, clock: systemClock, bus, logger: app.log }, settings.loops), app.log);
+      loops.start(buildLoops({ store, clock: systemClock, bus, logger: app.log }, settings.loops), {
+        logger: app.log,
+        wakeUps: store.wakeUps,
+      });
     }
     let stopping: Promise<void> | undefined;
     return {

@@ -2,21 +2,17 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
 import { Kysely, SqliteDialect } from "kysely";
 import { TransientError, UserError } from "../shared/errors.ts";
 import type { Database } from "./database-types.ts";
+import { createSqliteCompiler, withoutNul } from "./dialect.ts";
 
 const BUSY_TIMEOUT_MS = 5000;
 const CACHE_KIBIBYTES = 2048; // for each of two connections; the rest is in the system's page cache
 /** Statements are as many as the code has query shapes; lists of different lengths make more. */
 const MAX_CACHED_STATEMENTS = 1000;
 
-export type Durability = "FULL" | "NORMAL";
-
-/**
- * Opens one connection. `durability` FULL puts every commit on disk before it returns; NORMAL survives a killed
- * process but may lose the last commits in a power cut.
- */
-export function openConnection(file: string, durability: Durability): DatabaseSync {
+/** Opens one connection. A commit is on disk when it returns (`synchronous = full`), whatever happens to the machine. */
+export function openConnection(file: string): DatabaseSync {
   const connection = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true });
-  connection.exec(`pragma journal_mode = wal; pragma synchronous = ${durability};
+  connection.exec(`pragma journal_mode = wal; pragma synchronous = full;
     pragma cache_size = -${CACHE_KIBIBYTES}; pragma temp_store = memory;`);
   return connection;
 }
@@ -37,8 +33,14 @@ export function buildKysely(connection: DatabaseSync): Kysely<Database> {
     return statement;
   };
   return new Kysely<Database>({
-    dialect: new SqliteDialect({ database: { prepare, close: () => connection.close() } }),
+    dialect: new OurDialect({ database: { prepare, close: () => connection.close() } }),
   });
+}
+
+class OurDialect extends SqliteDialect {
+  override createQueryCompiler() {
+    return createSqliteCompiler();
+  }
 }
 
 function wrapStatement(statement: StatementSync) {
@@ -60,7 +62,10 @@ function asOurs<T>(execute: () => T): T {
 
 /** node:sqlite binds NULL for some unsuitable values without a word: refuse them here. */
 function toSqlValue(value: unknown): SQLInputValue {
-  if (value === null || typeof value === "string" || typeof value === "number" || typeof value === "bigint") {
+  if (typeof value === "string") {
+    return withoutNul(value);
+  }
+  if (value === null || typeof value === "number" || typeof value === "bigint") {
     return value;
   }
   throw new TypeError(`a ${typeof value} cannot be a SQL parameter`);
@@ -94,7 +99,7 @@ const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
 const SQLITE_FULL = 13;
 /** Prefect's words; operations that know what was taken say it better. */
-const CONFLICT = "Data integrity conflict. This usually means a unique or foreign key constraint was violated.";
+export const CONFLICT = "Data integrity conflict. This usually means a unique or foreign key constraint was violated.";
 
 /**
  * What the database reports, by its number: a taken key is UserError ALREADY_EXISTS, any other broken constraint (a

@@ -1,12 +1,33 @@
-import type { DatabaseSync } from "node:sqlite";
-import { toStorageError } from "./sqlite.ts";
-import type { Tx } from "./store.ts";
+import type { Outbox } from "./postgres-messages.ts";
+import type { Announcement, Tx } from "./store.ts";
 import type { WakeUp } from "./wake-ups.ts";
 
 /** Bounds how long the first of a batch waits for the last. */
 const MAX_BATCH = 64;
 
-type Effects = Pick<Tx, "afterCommit" | "wakeUps">;
+/** The connection that writes. Called in this order: begin, (keep or undo) per transaction, commit; or rollback. */
+export interface WritingConnection {
+  /** Opens the transaction of a batch, and the savepoint of the first in it. */
+  begin(): Promise<void>;
+  /** Keeps what the one that ran wrote, for the commit, and opens the savepoint of the next. */
+  keep(): void;
+  /** Undoes what the one that ran wrote. */
+  undo(): void;
+  /** Resolves when the batch is on disk. */
+  commit(outbox: Outbox): Promise<void>;
+  /** Does not throw. */
+  rollback(): Promise<void>;
+  toStorageError(error: unknown): unknown;
+}
+
+type Effects = Pick<Tx, "afterCommit" | "wakeUps" | "announce">;
+
+/** What one transaction leaves to be done after the commit. */
+interface Left {
+  afterCommit: (() => void)[];
+  wakeUps: Map<string, WakeUp>;
+  announced: Announcement[];
+}
 
 interface Waiting<T> {
   /** Runs the transaction's code; the answer tells its caller of the success, and is called after the commit. */
@@ -20,24 +41,26 @@ interface Waiting<T> {
  * undoes only itself.
  */
 export class TransactionQueue<T> {
-  readonly #statements: ReturnType<typeof prepareStatements>;
-  readonly #connection: DatabaseSync;
+  readonly #connection: WritingConnection;
   readonly #tx: T;
+  readonly #wake: (wakeUps: Iterable<WakeUp>) => void;
   #waiting: Waiting<T>[] = [];
   #draining: Promise<void> | undefined;
-  #afterCommit: (() => void)[] = [];
-  #wakeUps = new Map<string, WakeUp>();
-  readonly #wake: (wakeUps: Iterable<WakeUp>) => void;
+  #left = leaveNothing();
 
-  constructor(connection: DatabaseSync, buildTx: (effects: Effects) => T, wake: (wakeUps: Iterable<WakeUp>) => void) {
+  constructor(
+    connection: WritingConnection,
+    buildTx: (effects: Effects) => T,
+    wake: (wakeUps: Iterable<WakeUp>) => void,
+  ) {
     this.#connection = connection;
-    this.#statements = prepareStatements(connection);
     this.#wake = wake;
     this.#tx = buildTx({
       afterCommit: (callback) => {
-        this.#afterCommit.push(callback);
+        this.#left.afterCommit.push(callback);
       },
-      wakeUps: { notify: (channel, key) => this.#wakeUps.set(`${channel} ${key}`, { channel, key }) },
+      wakeUps: { notify: (channel, key) => this.#left.wakeUps.set(`${channel} ${key}`, { channel, key }) },
+      announce: (kind, ids) => this.#left.announced.push(...ids.map((id) => ({ kind, id }))),
     });
   }
 
@@ -69,57 +92,49 @@ export class TransactionQueue<T> {
   }
 
   async #runBatch(batch: Waiting<T>[]): Promise<void> {
-    const afterCommit: (() => void)[] = [];
+    const kept: Left[] = [];
     try {
-      this.#statements.begin.run();
+      await this.#connection.begin();
       for (const waiting of batch) {
-        afterCommit.push(...(await this.#runOne(waiting)));
+        kept.push(await this.#runOne(waiting));
       }
-      this.#statements.commit.run();
+      await this.#connection.commit({
+        wakeUps: kept.flatMap(({ wakeUps }) => [...wakeUps.values()]),
+        announced: kept.flatMap(({ announced }) => announced),
+      });
     } catch (error) {
       // A promise that was already rejected ignores the second rejection.
-      const failure = toStorageError(error);
+      const failure = this.#connection.toStorageError(error);
       for (const waiting of batch) {
         waiting.fail(failure);
       }
-      if (this.#connection.isTransaction) {
-        this.#statements.rollback.run();
-      }
+      await this.#connection.rollback();
       return;
     }
-    for (const callback of afterCommit) {
-      callback();
+    for (const { afterCommit, wakeUps } of kept) {
+      for (const callback of afterCommit) {
+        callback();
+      }
+      this.#wake(wakeUps.values());
     }
   }
 
-  /** Answers what is to be called after the commit. Throws only when the savepoint itself fails. */
-  async #runOne(waiting: Waiting<T>): Promise<(() => void)[]> {
-    this.#afterCommit = [];
-    this.#wakeUps = new Map();
-    this.#statements.savepoint.run();
+  /** Throws only when the savepoint itself fails. */
+  async #runOne(waiting: Waiting<T>): Promise<Left> {
+    this.#left = leaveNothing();
     try {
       const succeed = await waiting.attempt(this.#tx);
-      const wakeUps = this.#wakeUps;
-      return [succeed, ...this.#afterCommit, () => this.#wake(wakeUps.values())];
+      this.#left.afterCommit.unshift(succeed);
     } catch (error) {
-      waiting.fail(toStorageError(error));
-      this.#statements.rollbackToSavepoint.run();
-      return [];
-    } finally {
-      if (this.#connection.isTransaction) {
-        this.#statements.release.run();
-      }
+      waiting.fail(this.#connection.toStorageError(error));
+      this.#connection.undo();
+      return leaveNothing();
     }
+    this.#connection.keep();
+    return this.#left;
   }
 }
 
-function prepareStatements(connection: DatabaseSync) {
-  return {
-    begin: connection.prepare("begin immediate"),
-    commit: connection.prepare("commit"),
-    rollback: connection.prepare("rollback"),
-    savepoint: connection.prepare("savepoint one"),
-    rollbackToSavepoint: connection.prepare("rollback to one"),
-    release: connection.prepare("release one"),
-  };
+function leaveNothing(): Left {
+  return { afterCommit: [], wakeUps: new Map(), announced: [] };
 }

@@ -1,9 +1,17 @@
 /**
  * What a loop or a long poll may wait for, and what its key is: a run of a work pool (`work pool id`) is due or may
  * become so; a slot (`id of what limits`: concurrency limit, work queue, work pool) is free; a release was applied
- * (`release id`); a pool, queue or deployment is likely to have another status (`work pool id`).
+ * (`release id`); schedules of a deployment want other runs (`deployment id`);
+ * a pool, queue or deployment is likely to have another status (`work pool id`).
  */
-export type WakeUpChannel = "flow_run_scheduled" | "slot_released" | "release_applied" | "status_changed";
+export const WAKE_UP_CHANNELS = [
+  "flow_run_scheduled",
+  "slot_released",
+  "release_applied",
+  "schedule_changed",
+  "status_changed",
+] as const;
+export type WakeUpChannel = (typeof WAKE_UP_CHANNELS)[number];
 
 /** `key` is null when wake-ups may have been missed: look, whatever you wait for. Must not throw. */
 export type WakeUpListener = (key: string | null) => void;

@@ -36,7 +36,7 @@ export async function startTestPlane({ authString }: { authString?: string } = {
   const server = await startServer({
     host: "127.0.0.1",
     port: 0,
-    databaseFile: join(folder, "plane.db"),
+    database: join(folder, "plane.db"),
     authString: authString ?? null,
     logLevel: "error",
     logFormat: "json",

@@ -22,7 +22,7 @@ test("without any setting the plane listens on loopback and keeps everything und
   assert.deepEqual(settings, {
     host: "127.0.0.1",
     port: 4200,
-    databaseFile: "/data/flowyard.db",
+    database: "/data/flowyard.db",
     authString: null,
     logLevel: "info",
     logFormat: "json",
@@ -40,7 +40,7 @@ test("flags win over variables, and an empty variable is one that is not set", (
 
   const settings = parseServerSettings(env, { port: 6000, database: "b.db" });
 
-  assert.deepEqual([settings.host, settings.port, settings.databaseFile], ["127.0.0.1", 6000, "b.db"]);
+  assert.deepEqual([settings.host, settings.port, settings.database], ["127.0.0.1", 6000, "b.db"]);
 });
 
 test("all wrong variables are told at once, each with what was read", () => {
@@ -60,12 +60,29 @@ describe("the database", () => {
     ["sqlite:////var/lib/plane.db", "/var/lib/plane.db"],
   ] as const) {
     test(`${given} is the file ${file}`, () => {
-      assert.equal(parseServerSettings({}, { database: given }).databaseFile, file);
+      assert.equal(parseServerSettings({}, { database: given }).database, file);
     });
   }
 
+  test("a URL of PostgreSQL's is taken as it is, SQLAlchemy's spelling too", () => {
+    for (const url of [
+      "postgres://u:p@db/x",
+      "postgresql+asyncpg://u:p@db:5433/x",
+      "postgresql:///x?host=%2Frun%2Fpg",
+    ]) {
+      assert.equal(parseServerSettings({ FLOWYARD_DATABASE_URL: url }, {}).database, url);
+    }
+  });
+
+  test("a URL of PostgreSQL's that is none is refused without showing the password in it", () => {
+    const { message } = refusal({ FLOWYARD_DATABASE_URL: "postgres://u:p#s3cret@[db/x" });
+
+    assert.match(message, /FLOWYARD_DATABASE_URL/);
+    assert.doesNotMatch(message, /s3cret/);
+  });
+
   test("another kind is refused by name", () => {
-    assert.match(refusal({ FLOWYARD_DATABASE_URL: "postgres://db/x" }).message, /postgres/);
+    assert.match(refusal({ FLOWYARD_DATABASE_URL: "mysql://db/x" }).message, /mysql/);
   });
 });
 

@@ -42,7 +42,7 @@ test("a plane that is killed while it applies has each release whole or not at a
 
   const file = join(plane.folder, "plane.sqlite");
   const again = await startServer({
-    databaseFile: file,
+    database: file,
     host: "127.0.0.1",
     port: 0,
     authString: null,

@@ -20,7 +20,7 @@ function buildSettings(file: string, changes: Partial<ServerSettings> = {}): Ser
   return {
     host: "127.0.0.1",
     port: 0,
-    databaseFile: join(folder, file),
+    database: join(folder, file),
     authString: null,
     logLevel: "error",
     logFormat: "json",
@@ -94,7 +94,7 @@ test("a plane that is killed keeps all that it had answered, and its file is fre
   const count = acknowledged.filter(Boolean).length;
   assert.ok(count > 0 && count < 1600);
 
-  const again = await startServer({ ...buildSettings(""), databaseFile: join(plane.folder, "plane.sqlite") });
+  const again = await startServer({ ...buildSettings(""), database: join(plane.folder, "plane.sqlite") });
 
   const stored = await countFlows(again.apiUrl);
   // What was on its way when it died may have been written without an answer.

@@ -6,13 +6,14 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { systemClock } from "../../src/shared/clock.ts";
 import { openStore } from "../../src/storage/open-store.ts";
+import { SqliteWriter } from "../../src/storage/sqlite-writer.ts";
 import { TransactionQueue } from "../../src/storage/transaction-queue.ts";
 
 test("while the disk is full writing can be tried again, nothing of a batch stays, and room helps", async () => {
   const connection = new DatabaseSync(":memory:");
   connection.exec("create table notes (text blob)");
   const queue = new TransactionQueue(
-    connection,
+    new SqliteWriter(connection),
     () => connection,
     () => undefined,
   );
@@ -41,7 +42,7 @@ test("a lock file that cannot be used is not taken for another plane", async () 
   const folder = await mkdtemp(join(tmpdir(), "flowyard-lock-"));
   await writeFile(join(folder, "plane.db.lock"), "no database at all, and long enough to be one".repeat(50));
 
-  await assert.rejects(openStore({ file: join(folder, "plane.db"), clock: systemClock }), {
+  await assert.rejects(openStore({ database: join(folder, "plane.db"), clock: systemClock }), {
     code: "DATABASE_UNUSABLE",
     message: /not a database/,
   });

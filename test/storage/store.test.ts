@@ -97,7 +97,7 @@ describe("transactions", () => {
   test("writing outside a transaction is refused", async () => {
     await using opened = await openTestStore();
 
-    await assert.rejects(opened.store.flows.insert(buildFlow()), /readonly/);
+    await assert.rejects(opened.store.flows.insert(buildFlow()), /read-?only/);
   });
 
   test("many waiting transactions all succeed, each alone with the rows it reads", async () => {
@@ -123,14 +123,16 @@ describe("opening", () => {
   test("a file that another plane has open is refused, and free again when that one has closed", async () => {
     await withFolder(async (folder) => {
       const file = join(folder, "deep", "er", "plane.db");
-      const first = await openStore({ file, clock: systemClock });
+      const first = await openStore({ database: file, clock: systemClock });
 
-      await assert.rejects(openStore({ file, clock: systemClock }), (error) => hasCode(error, "DATABASE_IN_USE"));
+      await assert.rejects(openStore({ database: file, clock: systemClock }), (error) =>
+        hasCode(error, "DATABASE_IN_USE"),
+      );
 
       const flow = buildFlow();
       await first.transaction((tx) => tx.flows.insert(flow));
       await first.close();
-      const second = await openStore({ file, clock: systemClock });
+      const second = await openStore({ database: file, clock: systemClock });
       assert.deepEqual(await second.flows.find(flow.id), flow);
       await second.close();
     });
@@ -139,14 +141,14 @@ describe("opening", () => {
   test("closing waits for the transactions that are under way", async () => {
     await withFolder(async (folder) => {
       const file = join(folder, "plane.db");
-      const first = await openStore({ file, clock: systemClock });
+      const first = await openStore({ database: file, clock: systemClock });
       const flow = buildFlow();
 
       const written = first.transaction((tx) => tx.flows.insert(flow));
       await first.close();
 
       await written;
-      const second = await openStore({ file, clock: systemClock });
+      const second = await openStore({ database: file, clock: systemClock });
       assert.deepEqual(await second.flows.find(flow.id), flow);
       await second.close();
     });
@@ -157,8 +159,12 @@ describe("opening", () => {
       const file = join(folder, "notes.txt");
       await writeFile(file, "this is no database, and it is long enough to be looked at ".repeat(20));
 
-      await assert.rejects(openStore({ file, clock: systemClock }), (error) => hasCode(error, "DATABASE_UNUSABLE"));
-      await assert.rejects(openStore({ file, clock: systemClock }), (error) => hasCode(error, "DATABASE_UNUSABLE"));
+      await assert.rejects(openStore({ database: file, clock: systemClock }), (error) =>
+        hasCode(error, "DATABASE_UNUSABLE"),
+      );
+      await assert.rejects(openStore({ database: file, clock: systemClock }), (error) =>
+        hasCode(error, "DATABASE_UNUSABLE"),
+      );
     });
   });
 
@@ -166,7 +172,7 @@ describe("opening", () => {
     await withFolder(async (folder) => {
       await writeFile(join(folder, "file"), "");
 
-      await assert.rejects(openStore({ file: join(folder, "file", "plane.db"), clock: systemClock }), (error) =>
+      await assert.rejects(openStore({ database: join(folder, "file", "plane.db"), clock: systemClock }), (error) =>
         hasCode(error, "DATABASE_UNUSABLE"),
       );
     });
