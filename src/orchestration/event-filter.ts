@@ -1,5 +1,5 @@
 import type { EventFilter, EventResource, ReceivedEvent } from "../prefect-api/events.ts";
-import { parseTextQuery } from "./text-query.ts";
+import { parseTextQuery } from "../prefect-api/text-query.ts";
 
 type LabelSelector = Record<string, string | string[]>;
 type AnyResourceFilter = NonNullable<Extract<EventFilter["any_resource"], { id?: unknown }>>;

@@ -9,6 +9,8 @@ const operator = z.enum(["and_", "or_"]).default("and_");
 
 /** Each of these values is compared with each row; lists of ids are looked up instead, and as long as a body may be. */
 const MAX_COMPARED = 100;
+/** Of a text search in logs; Prefect's limit. */
+const MAX_QUERY_CHARACTERS = 200;
 const ComparedTexts = z.array(z.string()).max(MAX_COMPARED).nullish();
 
 const AnyId = z.strictObject({ any_: z.array(Uuid).nullish() }).nullish();
@@ -21,22 +23,25 @@ const AnyOrLikeText = z.strictObject({ any_: z.array(z.string()).nullish(), like
 const AnyOrNullText = z
   .strictObject({ operator, any_: z.array(z.string()).nullish(), is_null_: z.boolean().nullish() })
   .nullish();
-const TagFilter = z
-  .strictObject({
-    operator,
-    all_: ComparedTexts,
-    any_: ComparedTexts,
-    is_null_: z.boolean().nullish(),
-  })
-  .nullish();
-const TimeFilter = z
-  .strictObject({ before_: Timestamp.nullish(), after_: Timestamp.nullish(), is_null_: z.boolean().nullish() })
-  .nullish();
+const allTags = { operator, all_: ComparedTexts, is_null_: z.boolean().nullish() };
+const AllTags = z.strictObject(allTags).nullish();
+const AllOrAnyTags = z.strictObject({ ...allTags, any_: ComparedTexts }).nullish();
+const timeRange = { before_: Timestamp.nullish(), after_: Timestamp.nullish() };
+const TimeRange = z.strictObject(timeRange).nullish();
+const TimeRangeOrNull = z.strictObject({ ...timeRange, is_null_: z.boolean().nullish() }).nullish();
 const StateFilter = z
   .strictObject({
     operator,
     type: z.strictObject({ any_: z.array(StateType).nullish(), not_any_: z.array(StateType).nullish() }).nullish(),
     name: z.strictObject({ any_: z.array(z.string()).nullish(), not_any_: z.array(z.string()).nullish() }).nullish(),
+  })
+  .nullish();
+
+const AnyStateFilter = z
+  .strictObject({
+    operator,
+    type: z.strictObject({ any_: z.array(StateType).nullish() }).nullish(),
+    name: AnyText,
   })
   .nullish();
 
@@ -46,7 +51,7 @@ export const FlowFilter = z
     id: AnyOrNotAnyId,
     deployment: z.strictObject({ operator, is_null_: z.boolean().nullish() }).nullish(),
     name: AnyOrLikeText,
-    tags: TagFilter,
+    tags: AllTags,
   })
   .nullish();
 export type FlowFilter = z.infer<typeof FlowFilter>;
@@ -58,7 +63,7 @@ export const DeploymentFilter = z
     name: AnyOrLikeText,
     flow_or_deployment_name: z.strictObject({ like_: z.string().nullish() }).nullish(),
     paused: z.strictObject({ eq_: z.boolean().nullish() }).nullish(),
-    tags: TagFilter,
+    tags: AllOrAnyTags,
     work_queue_name: AnyText,
     concurrency_limit: z
       .strictObject({ ge_: z.number().nullish(), le_: z.number().nullish(), is_null_: z.boolean().nullish() })
@@ -72,15 +77,15 @@ export const FlowRunFilter = z
     operator,
     id: AnyOrNotAnyId,
     name: AnyOrLikeText,
-    tags: TagFilter,
+    tags: AllOrAnyTags,
     deployment_id: AnyOrNullId,
     work_queue_name: AnyOrNullText,
     state: StateFilter,
     flow_version: AnyText,
-    start_time: TimeFilter,
-    end_time: TimeFilter,
-    expected_start_time: TimeFilter,
-    next_scheduled_start_time: TimeFilter,
+    start_time: TimeRangeOrNull,
+    end_time: TimeRangeOrNull,
+    expected_start_time: TimeRange,
+    next_scheduled_start_time: TimeRange,
     parent_flow_run_id: z.strictObject({ operator, any_: z.array(Uuid).nullish() }).nullish(),
     parent_task_run_id: AnyOrNullId,
     idempotency_key: z
@@ -88,6 +93,7 @@ export const FlowRunFilter = z
       .nullish(),
     created_by: z
       .strictObject({
+        operator,
         id_: z.array(Uuid).max(MAX_COMPARED).nullish(),
         type_: ComparedTexts,
         is_null_: z.boolean().nullish(),
@@ -102,13 +108,16 @@ export const TaskRunFilter = z
     operator,
     id: AnyId,
     name: AnyOrLikeText,
-    tags: TagFilter,
-    state: StateFilter,
-    start_time: TimeFilter,
-    end_time: TimeFilter,
-    expected_start_time: TimeFilter,
+    tags: AllTags,
+    state: AnyStateFilter,
+    start_time: TimeRangeOrNull,
+    end_time: TimeRangeOrNull,
+    expected_start_time: TimeRange,
     subflow_runs: z.strictObject({ exists_: z.boolean().nullish() }).nullish(),
-    flow_run_id: AnyOrNullId,
+    // Prefect's default is false, and false without any_ asks for task runs of some flow run.
+    flow_run_id: z
+      .strictObject({ operator, any_: z.array(Uuid).nullish(), is_null_: z.boolean().nullable().default(false) })
+      .nullish(),
   })
   .nullish();
 export type TaskRunFilter = z.infer<typeof TaskRunFilter>;
@@ -129,7 +138,7 @@ const WorkerStatuses = z.array(z.enum(["ONLINE", "OFFLINE"])).nullish();
 export const WorkerFilter = z
   .strictObject({
     operator,
-    last_heartbeat_time: z.strictObject({ before_: Timestamp.nullish(), after_: Timestamp.nullish() }).nullish(),
+    last_heartbeat_time: TimeRange,
     status: z.strictObject({ any_: WorkerStatuses, not_any_: WorkerStatuses }).nullish(),
   })
   .nullish();
@@ -139,15 +148,15 @@ export const LogFilter = z
   .strictObject({
     operator,
     level: z.strictObject({ ge_: z.number().nullish(), le_: z.number().nullish() }).nullish(),
-    timestamp: z.strictObject({ before_: Timestamp.nullish(), after_: Timestamp.nullish() }).nullish(),
+    timestamp: TimeRange,
     flow_run_id: AnyId,
     task_run_id: z.strictObject({ any_: z.array(Uuid).nullish(), is_null_: z.boolean().nullish() }).nullish(),
-    text: z.strictObject({ query: z.string() }).nullish(),
+    text: z.strictObject({ query: z.string().max(MAX_QUERY_CHARACTERS) }).nullish(),
   })
   .nullish();
 export type LogFilter = z.infer<typeof LogFilter>;
 
-export const VariableFilter = z.strictObject({ operator, id: AnyId, name: AnyOrLikeText, tags: TagFilter }).nullish();
+export const VariableFilter = z.strictObject({ operator, id: AnyId, name: AnyOrLikeText, tags: AllTags }).nullish();
 export type VariableFilter = z.infer<typeof VariableFilter>;
 
 export const AutomationFilter = z
@@ -156,7 +165,7 @@ export const AutomationFilter = z
     id: AnyId,
     name: AnyText,
     created: z.strictObject({ before_: Timestamp.nullish() }).nullish(),
-    tags: TagFilter,
+    tags: AllOrAnyTags,
   })
   .nullish();
 export type AutomationFilter = z.infer<typeof AutomationFilter>;

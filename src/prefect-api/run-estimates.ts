@@ -7,7 +7,7 @@ export interface RunEstimates {
   estimated_start_time_delta: number;
 }
 
-interface RunTimes {
+export interface RunTimes {
   state_type: StateType | null;
   state_timestamp: string | null;
   total_run_time: number;

@@ -2,8 +2,9 @@ import { type Kysely, type SqlBool, sql } from "kysely";
 import type { Artifact, ArtifactFilter, FilterArtifacts } from "../prefect-api/artifacts.ts";
 import { fromJsonOrNull, toJsonOrNull } from "./columns.ts";
 import { anyOf, type Condition, combine, isNull, likeText, matchId } from "./conditions.ts";
+import { type CrossFilters, crossMatchFlowRuns } from "./cross-filters.ts";
 import type { Database } from "./database-types.ts";
-import { type CrossFilters, crossMatchFlowRuns, matchTaskRun } from "./filters.ts";
+import { matchTaskRun } from "./filters.ts";
 
 type Filters = { artifacts?: ArtifactFilter } & Omit<CrossFilters, "work_pools" | "work_pool_queues">;
 

@@ -1,5 +1,7 @@
 import { type RawBuilder, type SqlBool, sql } from "kysely";
-import type { FlowRunFilter, LogFilter, TaskRunFilter } from "../prefect-api/filters.ts";
+import type { LogFilter } from "../prefect-api/filters.ts";
+import { parseTextQuery } from "../prefect-api/text-query.ts";
+import { positionIn, selectTexts } from "./dialect.ts";
 
 export type Condition = RawBuilder<SqlBool>;
 type Maybe<T> = T | null | undefined;
@@ -14,6 +16,11 @@ export function combine(operator: Operator, conditions: (Condition | undefined)[
   return sql<SqlBool>`(${sql.join(present, operator === "or_" ? sql` or ` : sql` and `)})`;
 }
 
+/** What one field of a filter asks for, all of it; `1 = 1` when it is there and asks for nothing, as in Prefect. */
+export function field(filter: unknown, conditions: Condition[]): Condition | undefined {
+  return filter === null || filter === undefined ? undefined : combine("and_", conditions);
+}
+
 export function compact<T>(values: (T | undefined)[]): T[] {
   return values.filter((value) => value !== undefined);
 }
@@ -23,9 +30,7 @@ const MAX_LISTED = 100;
 
 /** `(a, b, c)` for `in` and `not in`. */
 export function listOf(values: readonly string[]): RawBuilder<unknown> {
-  return values.length > MAX_LISTED
-    ? sql`(select value from json_each(${JSON.stringify(values)}))`
-    : sql`(${sql.join(values.map((value) => sql.val(value)))})`;
+  return values.length > MAX_LISTED ? selectTexts(values) : sql`(${sql.join(values.map((value) => sql.val(value)))})`;
 }
 
 export function anyOf(column: string, values: Maybe<readonly string[]>): Condition[] {
@@ -65,31 +70,48 @@ export function matchIdOrNull(
     : undefined;
 }
 
-/**
- * A substring, whatever the case; `%` and `_` stand for themselves. The database lowers both sides, so that what it
- * cannot lower (all but ASCII) still finds itself.
- */
+/** A substring, whatever the case of its ASCII letters; `%` and `_` stand for themselves. */
 export function likeText(column: string, text: Maybe<string>): Condition[] {
-  return text ? [sql<SqlBool>`instr(lower(${sql.raw(column)}), lower(${text})) > 0`] : [];
+  return text ? [sql<SqlBool>`${positionIn(sql`lower(${sql.raw(column)})`, lowerAscii(text))} > 0`] : [];
+}
+
+/** What the databases' `lower` does to a column: it leaves all but ASCII as it is. */
+function lowerAscii(text: string): string {
+  return text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
 export function startsWithAny(column: string, prefixes: Maybe<readonly string[]>): Condition[] {
   if (!prefixes) {
     return [];
   }
-  const conditions = prefixes.map(
-    (prefix) => sql<SqlBool>`substr(lower(${sql.raw(column)}), 1, ${[...prefix].length}) = lower(${prefix})`,
-  );
-  return conditions.length === 0 ? [sql<SqlBool>`1 = 0`] : [combine("or_", conditions)];
+  return [
+    anyCondition(
+      prefixes.map(
+        (prefix) => sql<SqlBool>`substr(lower(${sql.raw(column)}), 1, ${[...prefix].length}) = ${lowerAscii(prefix)}`,
+      ),
+    ),
+  ];
 }
 
-/** Exact text inside a column. The one function whose name differs between databases: `strpos` on PostgreSQL. */
+/** One of them; of none, nothing. */
+function anyCondition(conditions: Condition[]): Condition {
+  return conditions.length === 0 ? sql<SqlBool>`1 = 0` : combine("or_", conditions);
+}
+
+/** Exact text inside a column. */
 export function containsText(column: string, text: string): Condition {
-  return sql<SqlBool>`instr(${sql.raw(column)}, ${text}) > 0`;
+  return sql<SqlBool>`${positionIn(sql.raw(column), text)} > 0`;
+}
+
+interface TagFilter {
+  operator: Operator;
+  all_?: Maybe<readonly string[]>;
+  any_?: Maybe<readonly string[]>;
+  is_null_?: Maybe<boolean>;
 }
 
 /** Tags are a JSON list that we wrote, so one tag is its own JSON text inside it. */
-export function matchTags(column: string, filter: NonNullable<FlowRunFilter>["tags"]): Condition[] {
+export function matchTags(column: string, filter: Maybe<TagFilter>): Condition[] {
   if (!filter) {
     return [];
   }
@@ -99,7 +121,7 @@ export function matchTags(column: string, filter: NonNullable<FlowRunFilter>["ta
   return [
     combine(filter.operator, [
       ...(filter.all_?.map(has) ?? []),
-      filter.any_ && filter.any_.length > 0 ? combine("or_", filter.any_.map(has)) : undefined,
+      filter.any_ ? anyCondition(filter.any_.map(has)) : undefined,
       ...(filter.is_null_ === true ? [empty] : []),
       ...(filter.is_null_ === false ? [notEmpty] : []),
     ]),
@@ -121,26 +143,50 @@ export function between(column: string, least: Maybe<string | number>, most: May
   ]);
 }
 
-export function matchState(alias: "r" | "t", filter: NonNullable<TaskRunFilter>["state"]): Condition | undefined {
-  return filter
-    ? combine(filter.operator, [
-        ...matchId(`${alias}.state_type`, filter.type),
-        ...matchId(`${alias}.state_name`, filter.name),
-      ])
-    : undefined;
+interface NamedState {
+  operator: Operator;
+  type?: Maybe<{ any_?: Maybe<readonly string[]>; not_any_?: Maybe<readonly string[]> }>;
+  name?: Maybe<{ any_?: Maybe<readonly string[]>; not_any_?: Maybe<readonly string[]> }>;
 }
 
-/** One condition on logs `l`. The text query is searched in message, blank, logger name. */
+export function matchState(alias: "r" | "t", filter: Maybe<NamedState>): Condition | undefined {
+  if (!filter) {
+    return undefined;
+  }
+  // A type or name that asks for nothing is no alternative here, unlike elsewhere.
+  return combine(filter.operator, [
+    both(matchId(`${alias}.state_type`, filter.type)),
+    both(matchId(`${alias}.state_name`, filter.name)),
+  ]);
+}
+
+function both(conditions: Condition[]): Condition | undefined {
+  return conditions.length === 0 ? undefined : combine("and_", conditions);
+}
+
+/** One condition on logs `l`. */
 export function matchLog(filter: LogFilter): Condition {
   if (!filter) {
     return combine("and_", []);
   }
   return combine(filter.operator, [
-    ...between("l.level", filter.level?.ge_, filter.level?.le_),
-    ...matchTime("l.timestamp", filter.timestamp),
-    ...anyOf("l.flow_run_id", filter.flow_run_id?.any_),
-    ...anyOf("l.task_run_id", filter.task_run_id?.any_),
-    ...isNull("l.task_run_id", filter.task_run_id?.is_null_),
-    ...likeText("l.message || ' ' || l.name", filter.text?.query),
+    field(filter.level, between("l.level", filter.level?.ge_, filter.level?.le_)),
+    field(filter.timestamp, matchTime("l.timestamp", filter.timestamp)),
+    field(filter.flow_run_id, anyOf("l.flow_run_id", filter.flow_run_id?.any_)),
+    field(filter.task_run_id, [
+      ...anyOf("l.task_run_id", filter.task_run_id?.any_),
+      ...isNull("l.task_run_id", filter.task_run_id?.is_null_),
+    ]),
+    ...matchText("l.message || ' ' || l.name", filter.text?.query),
   ]);
+}
+
+/** Prefect's search language over a text. */
+function matchText(column: string, query: Maybe<string>): Condition[] {
+  const { included, excluded, required } = parseTextQuery(query ?? "");
+  return [
+    ...(included.length === 0 ? [] : [anyCondition(included.flatMap((term) => likeText(column, term)))]),
+    ...excluded.flatMap((term) => likeText(column, term).map((found) => sql<SqlBool>`not ${found}`)),
+    ...required.flatMap((term) => likeText(column, term)),
+  ];
 }

@@ -6,6 +6,7 @@ import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { Clock } from "../shared/clock.ts";
 import { fromBit, fromJson, toBit, toJson, toJsonOrNull } from "./columns.ts";
 import { ConcurrencyLimitStore } from "./concurrency-limits.ts";
+import { type CrossFilters, crossMatchDeployments } from "./cross-filters.ts";
 import type { Database } from "./database-types.ts";
 import {
   changesToRow,
@@ -16,7 +17,6 @@ import {
   type StoredDeployment,
 } from "./deployment-rows.ts";
 import { DeploymentScheduleStore } from "./deployment-schedules.ts";
-import { type CrossFilters, crossMatchDeployments } from "./filters.ts";
 
 const SORTS: Record<FilterDeployments["sort"], string> = {
   CREATED_DESC: "d.created desc",

@@ -43,7 +43,7 @@ const SORTED_NULLS = /\b(expected_start_time|next_scheduled_start_time|start_tim
  */
 export function buildDdl(statement: string): RawBuilder<unknown> {
   const typed = statement.replaceAll(/\btext\b/g, 'text collate "C"').replaceAll(/\binteger\b/g, "bigint");
-  const [head = "", columns, tail = ""] = typed.split(/(?<=^create (?:unique )?index \w+ on \w+ )(\([^)]*\))/);
+  const [head = "", columns, tail = ""] = typed.split(/(?<=^create (?:unique )?index \w+ on \w+ )(\([^()]*\))/);
   const indexed = columns === undefined ? typed : `${head}${columns.replaceAll(SORTED_NULLS, "$1 nulls first")}${tail}`;
   return differing({ sqlite: sql.raw(statement), postgres: sql.raw(indexed) });
 }

@@ -2,7 +2,6 @@ import { type RawBuilder, type SqlBool, sql } from "kysely";
 import type {
   DeploymentFilter,
   FlowFilter,
-  FlowRunFilter,
   TaskRunFilter,
   WorkPoolFilter,
   WorkQueueFilter,
@@ -12,11 +11,10 @@ import {
   between,
   type Condition,
   combine,
-  containsText,
+  field,
   isNull,
   likeText,
   matchId,
-  matchIdOrNull,
   matchState,
   matchTags,
   matchTime,
@@ -24,16 +22,7 @@ import {
 } from "./conditions.ts";
 
 // Prefect's filters as SQL (surface §1.7). Each function speaks of one alias: f flows, d deployments, r flow_runs,
-// t task_runs, q work_queues, p work_pools. An absent filter gives no condition.
-
-export interface CrossFilters {
-  flows?: FlowFilter;
-  flow_runs?: FlowRunFilter;
-  task_runs?: TaskRunFilter;
-  deployments?: DeploymentFilter;
-  work_pools?: WorkPoolFilter;
-  work_pool_queues?: WorkQueueFilter;
-}
+// t task_runs, q work_queues, p work_pools. An absent filter gives no condition. Flow runs: `flow-run-filter.ts`.
 
 export function matchFlow(filter: FlowFilter): Condition | undefined {
   if (!filter) {
@@ -41,13 +30,17 @@ export function matchFlow(filter: FlowFilter): Condition | undefined {
   }
   const withoutDeployment = filter.deployment?.is_null_;
   return combine(filter.operator, [
-    ...matchId("f.id", filter.id),
-    ...anyOf("f.name", filter.name?.any_),
-    ...likeText("f.name", filter.name?.like_),
-    ...matchTags("f.tags", filter.tags),
-    withoutDeployment === null || withoutDeployment === undefined
-      ? undefined
-      : sql<SqlBool>`${sql.raw(withoutDeployment ? "not" : "")} exists (select 1 from deployments d where d.flow_id = f.id)`,
+    field(filter.id, matchId("f.id", filter.id)),
+    field(
+      filter.deployment,
+      typeof withoutDeployment === "boolean"
+        ? [
+            sql<SqlBool>`${sql.raw(withoutDeployment ? "not" : "")} exists (select 1 from deployments d where d.flow_id = f.id)`,
+          ]
+        : [],
+    ),
+    field(filter.name, [...anyOf("f.name", filter.name?.any_), ...likeText("f.name", filter.name?.like_)]),
+    field(filter.tags, matchTags("f.tags", filter.tags)),
   ]);
 }
 
@@ -55,92 +48,44 @@ export function matchDeployment(filter: DeploymentFilter): Condition | undefined
   if (!filter) {
     return undefined;
   }
-  const either = filter.flow_or_deployment_name?.like_;
-  const limit = filter.concurrency_limit;
   const paused = filter.paused?.eq_;
   return combine(filter.operator, [
-    ...matchId("d.id", filter.id),
-    ...anyOf("d.name", filter.name?.any_),
-    ...likeText("d.name", filter.name?.like_),
-    ...(either
-      ? [
-          combine("or_", [
-            ...likeText("d.name", either),
-            sql<SqlBool>`exists (select 1 from flows f where f.id = d.flow_id and ${combine("and_", likeText("f.name", either))})`,
-          ]),
-        ]
-      : []),
-    paused === null || paused === undefined ? undefined : sql<SqlBool>`d.paused = ${paused ? 1 : 0}`,
-    ...matchTags("d.tags", filter.tags),
-    filter.work_queue_name?.any_
-      ? within(
-          sql`select 1 from work_queues q where q.id = d.work_queue_id`,
-          anyOf("q.name", filter.work_queue_name.any_),
-        )
-      : undefined,
-    ...(limit && (typeof limit.ge_ === "number" || typeof limit.le_ === "number")
-      ? [
-          within(
-            sql`select 1 from concurrency_limits c where c.id = d.concurrency_limit_id`,
-            between('c."limit"', limit.ge_, limit.le_),
-          ),
-        ]
-      : []),
+    field(filter.id, matchId("d.id", filter.id)),
+    field(filter.name, [...anyOf("d.name", filter.name?.any_), ...likeText("d.name", filter.name?.like_)]),
+    field(filter.flow_or_deployment_name, matchEitherName(filter.flow_or_deployment_name?.like_)),
+    field(filter.paused, typeof paused === "boolean" ? [sql<SqlBool>`d.paused = ${paused ? 1 : 0}`] : []),
+    field(filter.tags, matchTags("d.tags", filter.tags)),
+    field(
+      filter.work_queue_name,
+      filter.work_queue_name?.any_
+        ? [
+            within(
+              sql`select 1 from work_queues q where q.id = d.work_queue_id`,
+              anyOf("q.name", filter.work_queue_name.any_),
+            ),
+          ]
+        : [],
+    ),
+    field(filter.concurrency_limit, matchLimit(filter.concurrency_limit)),
+  ]);
+}
+
+function matchEitherName(text: string | null | undefined): Condition[] {
+  if (!text) {
+    return [];
+  }
+  const flow = sql`select 1 from flows f where f.id = d.flow_id`;
+  return [combine("or_", [...likeText("d.name", text), within(flow, likeText("f.name", text))])];
+}
+
+function matchLimit(limit: NonNullable<DeploymentFilter>["concurrency_limit"]): Condition[] {
+  const bounds = between('c."limit"', limit?.ge_, limit?.le_);
+  return [
+    ...(bounds.length === 0
+      ? []
+      : [within(sql`select 1 from concurrency_limits c where c.id = d.concurrency_limit_id`, bounds)]),
     ...isNull("d.concurrency_limit_id", limit?.is_null_),
-  ]);
-}
-
-export function matchFlowRun(filter: FlowRunFilter): Condition | undefined {
-  if (!filter) {
-    return undefined;
-  }
-  return combine(filter.operator, [
-    ...matchId("r.id", filter.id),
-    ...anyOf("r.name", filter.name?.any_),
-    ...likeText("r.name", filter.name?.like_),
-    ...matchTags("r.tags", filter.tags),
-    matchIdOrNull("r.deployment_id", filter.deployment_id),
-    matchQueueName(filter.work_queue_name),
-    matchState("r", filter.state),
-    ...anyOf("r.flow_version", filter.flow_version?.any_),
-    ...matchTime("r.start_time", filter.start_time),
-    ...matchTime("r.end_time", filter.end_time),
-    ...matchTime("r.expected_start_time", filter.expected_start_time),
-    ...matchTime("r.next_scheduled_start_time", filter.next_scheduled_start_time),
-    filter.parent_flow_run_id?.any_
-      ? within(
-          sql`select 1 from task_runs t where t.id = r.parent_task_run_id`,
-          anyOf("t.flow_run_id", filter.parent_flow_run_id.any_),
-        )
-      : undefined,
-    matchIdOrNull("r.parent_task_run_id", filter.parent_task_run_id),
-    ...matchId("r.idempotency_key", filter.idempotency_key),
-    ...matchCreatedBy(filter.created_by),
-  ]);
-}
-
-function matchQueueName(filter: NonNullable<FlowRunFilter>["work_queue_name"]): Condition | undefined {
-  if (!filter) {
-    return undefined;
-  }
-  return combine(filter.operator, [
-    filter.any_
-      ? within(sql`select 1 from work_queues q where q.id = r.work_queue_id`, anyOf("q.name", filter.any_))
-      : undefined,
-    ...isNull("r.work_queue_id", filter.is_null_),
-  ]);
-}
-
-/** `created_by` is JSON text that we wrote, so its keys can be found as text. */
-function matchCreatedBy(filter: NonNullable<FlowRunFilter>["created_by"]): (Condition | undefined)[] {
-  const has = (key: string, values: readonly string[] | null | undefined) =>
-    values
-      ? combine("or_", [
-          ...values.map((value) => containsText("r.created_by", `"${key}":${JSON.stringify(value)}`)),
-          ...(values.length === 0 ? [sql<SqlBool>`1 = 0`] : []),
-        ])
-      : undefined;
-  return [has("id", filter?.id_), has("type", filter?.type_), ...isNull("r.created_by", filter?.is_null_)];
+  ];
 }
 
 export function matchTaskRun(filter: TaskRunFilter): Condition | undefined {
@@ -149,19 +94,31 @@ export function matchTaskRun(filter: TaskRunFilter): Condition | undefined {
   }
   const withSubflow = filter.subflow_runs?.exists_;
   return combine(filter.operator, [
-    ...anyOf("t.id", filter.id?.any_),
-    ...anyOf("t.name", filter.name?.any_),
-    ...likeText("t.name", filter.name?.like_),
-    ...matchTags("t.tags", filter.tags),
+    field(filter.id, anyOf("t.id", filter.id?.any_)),
+    field(filter.name, [...anyOf("t.name", filter.name?.any_), ...likeText("t.name", filter.name?.like_)]),
+    field(filter.tags, matchTags("t.tags", filter.tags)),
     matchState("t", filter.state),
-    ...matchTime("t.start_time", filter.start_time),
-    ...matchTime("t.end_time", filter.end_time),
-    ...matchTime("t.expected_start_time", filter.expected_start_time),
-    withSubflow === null || withSubflow === undefined
-      ? undefined
-      : sql<SqlBool>`${sql.raw(withSubflow ? "" : "not")} exists (select 1 from flow_runs c where c.parent_task_run_id = t.id)`,
-    matchIdOrNull("t.flow_run_id", filter.flow_run_id),
+    field(filter.start_time, matchTime("t.start_time", filter.start_time)),
+    field(filter.end_time, matchTime("t.end_time", filter.end_time)),
+    field(filter.expected_start_time, matchTime("t.expected_start_time", filter.expected_start_time)),
+    field(
+      filter.subflow_runs,
+      typeof withSubflow === "boolean"
+        ? [
+            sql<SqlBool>`${sql.raw(withSubflow ? "" : "not")} exists (select 1 from flow_runs c where c.parent_task_run_id = t.id)`,
+          ]
+        : [],
+    ),
+    field(filter.flow_run_id, matchFlowRunOfTask(filter.flow_run_id)),
   ]);
+}
+
+/** As Prefect: `is_null_: true` is all that counts, and its default `false` says something only without `any_`. */
+function matchFlowRunOfTask(filter: NonNullable<TaskRunFilter>["flow_run_id"]): Condition[] {
+  if (filter?.is_null_ === true) {
+    return isNull("t.flow_run_id", true);
+  }
+  return filter?.any_ ? anyOf("t.flow_run_id", filter.any_) : isNull("t.flow_run_id", filter?.is_null_);
 }
 
 export function matchWorkPool(filter: WorkPoolFilter): Condition | undefined {
@@ -169,9 +126,9 @@ export function matchWorkPool(filter: WorkPoolFilter): Condition | undefined {
     return undefined;
   }
   return combine(filter.operator, [
-    ...anyOf("p.id", filter.id?.any_),
-    ...anyOf("p.name", filter.name?.any_),
-    ...anyOf("p.type", filter.type?.any_),
+    field(filter.id, anyOf("p.id", filter.id?.any_)),
+    field(filter.name, anyOf("p.name", filter.name?.any_)),
+    field(filter.type, anyOf("p.type", filter.type?.any_)),
   ]);
 }
 
@@ -180,73 +137,11 @@ export function matchWorkQueue(filter: WorkQueueFilter): Condition | undefined {
     return undefined;
   }
   return combine(filter.operator, [
-    ...anyOf("q.id", filter.id?.any_),
-    ...anyOf("q.name", filter.name?.any_),
-    ...startsWithAny("q.name", filter.name?.startswith_),
+    field(filter.id, anyOf("q.id", filter.id?.any_)),
+    field(filter.name, [...anyOf("q.name", filter.name?.any_), ...startsWithAny("q.name", filter.name?.startswith_)]),
   ]);
 }
 
-function within(subselect: RawBuilder<unknown>, conditions: (Condition | undefined)[]): Condition {
+export function within(subselect: RawBuilder<unknown>, conditions: (Condition | undefined)[]): Condition {
   return sql<SqlBool>`exists (${subselect} and ${combine("and_", conditions)})`;
-}
-
-function exists(subselect: RawBuilder<unknown>, condition: Condition | undefined): Condition | undefined {
-  return condition === undefined ? undefined : sql<SqlBool>`exists (${subselect} and ${condition})`;
-}
-
-/** All filters of one request as one condition on flow runs `r`. */
-export function crossMatchFlowRuns(filters: CrossFilters): Condition {
-  const queue = sql`select 1 from work_queues q join work_pools p on p.id = q.work_pool_id where q.id = r.work_queue_id`;
-  return combine("and_", [
-    matchFlowRun(filters.flow_runs),
-    exists(sql`select 1 from flows f where f.id = r.flow_id`, matchFlow(filters.flows)),
-    exists(sql`select 1 from deployments d where d.id = r.deployment_id`, matchDeployment(filters.deployments)),
-    exists(sql`select 1 from task_runs t where t.flow_run_id = r.id`, matchTaskRun(filters.task_runs)),
-    exists(queue, matchWorkPool(filters.work_pools)),
-    exists(queue, matchWorkQueue(filters.work_pool_queues)),
-  ]);
-}
-
-/** All filters of one request as one condition on task runs `t`. */
-export function crossMatchTaskRuns(filters: CrossFilters): Condition {
-  const run = sql`select 1 from flow_runs r where r.id = t.flow_run_id`;
-  const { task_runs: taskRuns, ...others } = filters;
-  const throughRun = Object.values(others).some((filter) => filter !== null && filter !== undefined);
-  return combine("and_", [
-    matchTaskRun(taskRuns),
-    throughRun ? sql<SqlBool>`exists (${run} and ${crossMatchFlowRuns(others)})` : undefined,
-  ]);
-}
-
-/** All filters of one request as one condition on flows `f`. */
-export function crossMatchFlows(filters: CrossFilters): Condition {
-  const queue = sql`select 1 from deployments d join work_queues q on q.id = d.work_queue_id
-    join work_pools p on p.id = q.work_pool_id where d.flow_id = f.id`;
-  return combine("and_", [
-    matchFlow(filters.flows),
-    exists(sql`select 1 from flow_runs r where r.flow_id = f.id`, matchFlowRun(filters.flow_runs)),
-    exists(
-      sql`select 1 from task_runs t join flow_runs r on r.id = t.flow_run_id where r.flow_id = f.id`,
-      matchTaskRun(filters.task_runs),
-    ),
-    exists(sql`select 1 from deployments d where d.flow_id = f.id`, matchDeployment(filters.deployments)),
-    exists(queue, matchWorkPool(filters.work_pools)),
-    exists(queue, matchWorkQueue(filters.work_pool_queues)),
-  ]);
-}
-
-/** All filters of one request as one condition on deployments `d`. */
-export function crossMatchDeployments(filters: CrossFilters): Condition {
-  const queue = sql`select 1 from work_queues q join work_pools p on p.id = q.work_pool_id where q.id = d.work_queue_id`;
-  return combine("and_", [
-    matchDeployment(filters.deployments),
-    exists(sql`select 1 from flows f where f.id = d.flow_id`, matchFlow(filters.flows)),
-    exists(sql`select 1 from flow_runs r where r.deployment_id = d.id`, matchFlowRun(filters.flow_runs)),
-    exists(
-      sql`select 1 from task_runs t join flow_runs r on r.id = t.flow_run_id where r.deployment_id = d.id`,
-      matchTaskRun(filters.task_runs),
-    ),
-    exists(queue, matchWorkPool(filters.work_pools)),
-    exists(queue, matchWorkQueue(filters.work_pool_queues)),
-  ]);
 }

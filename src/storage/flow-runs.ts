@@ -1,14 +1,18 @@
-import { type Kysely, sql } from "kysely";
-import type { FLOW_RUN_SORTS } from "../prefect-api/filters.ts";
+import { type Kysely, type SqlBool, sql } from "kysely";
 import type { FlowRun } from "../prefect-api/flow-runs.ts";
+import { holdsSlot } from "../prefect-api/occupancy.ts";
+import { estimateTimes } from "../prefect-api/run-estimates.ts";
+import type { RunHistory } from "../prefect-api/run-history.ts";
 import type { State, StateType } from "../prefect-api/states.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { Clock } from "../shared/clock.ts";
 import { UserError } from "../shared/errors.ts";
 import { toBit, toJson, toJsonOrNull } from "./columns.ts";
+import { anyOf, combine } from "./conditions.ts";
+import type { CrossFilters } from "./cross-filters.ts";
 import type { Database } from "./database-types.ts";
-import { type CrossFilters, crossMatchFlowRuns } from "./filters.ts";
 import { flowRunFromRow, pauseTimeoutOf, selectFlowRuns, stateFromRow, stateToRow } from "./flow-run-rows.ts";
+import { FlowRunSearch, type FlowRunSort } from "./flow-run-search.ts";
 
 export type FlowRunChanges = Partial<
   Pick<
@@ -35,29 +39,20 @@ export interface SlotHolder {
   work_queue_id: string | null;
 }
 
-export type FlowRunSort = (typeof FLOW_RUN_SORTS)[number];
-
 /** A run has some ten states; one that is retried for days has hundreds. The route has no pages. */
 const MAX_LISTED_STATES = 1000;
 
-const SORTS: Record<FlowRunSort, string> = {
-  ID_DESC: "r.id desc",
-  START_TIME_ASC: "coalesce(r.start_time, r.expected_start_time) asc",
-  START_TIME_DESC: "coalesce(r.start_time, r.expected_start_time) desc",
-  EXPECTED_START_TIME_ASC: "r.expected_start_time asc, r.id asc",
-  EXPECTED_START_TIME_DESC: "r.expected_start_time desc, r.id desc",
-  NAME_ASC: "r.name asc",
-  NAME_DESC: "r.name desc",
-  NEXT_SCHEDULED_START_TIME_ASC: "r.next_scheduled_start_time asc",
-  END_TIME_DESC: "r.end_time desc",
-};
+/** A literal, or the index of those runs would not be used. */
+const HOLDS_SLOT = sql<SqlBool>`r.holds_slot = 1`;
 
 export class FlowRunStore {
   readonly #db: Kysely<Database>;
   readonly #clock: Clock;
+  readonly #search: FlowRunSearch;
 
   constructor(db: Kysely<Database>, clock: Clock) {
     this.#db = db;
+    this.#search = new FlowRunSearch(db);
     this.#clock = clock;
   }
 
@@ -84,23 +79,42 @@ export class FlowRunStore {
   }
 
   async list(filters: CrossFilters, page: { sort: FlowRunSort; limit: number; offset: number }): Promise<FlowRun[]> {
-    const rows = await selectFlowRuns(this.#db)
-      .where(crossMatchFlowRuns(filters))
-      .orderBy(sql.raw(SORTS[page.sort]))
-      .limit(page.limit)
-      .offset(page.offset)
-      .execute();
-    const now = this.#clock.now();
-    return rows.map((row) => flowRunFromRow(row, now));
+    return this.#load(await this.#search.listIds(filters, page));
   }
 
-  async count(filters: CrossFilters): Promise<number> {
-    const row = await this.#db
-      .selectFrom("flow_runs as r")
-      .select(sql<number>`count(*)`.as("count"))
-      .where(crossMatchFlowRuns(filters))
-      .executeTakeFirstOrThrow();
-    return row.count;
+  count(filters: CrossFilters): Promise<number> {
+    return this.#search.count(filters);
+  }
+
+  /** Adds those that the filters match and that were to start in its time. */
+  async addTo(history: RunHistory, filters: CrossFilters): Promise<void> {
+    for await (const runs of this.#search.scan(filters, history)) {
+      const now = this.#clock.now();
+      for (const run of runs) {
+        history.add(run, now);
+      }
+    }
+  }
+
+  /** How late runs start, on average, in seconds; null where there are none. */
+  async averageLateness(filters: CrossFilters): Promise<number | null> {
+    let [count, seconds] = [0, 0];
+    for await (const runs of this.#search.scan(filters)) {
+      const now = this.#clock.now();
+      count += runs.length;
+      seconds += runs.reduce((sum, run) => sum + estimateTimes(run, now).estimated_start_time_delta, 0);
+    }
+    return count === 0 ? null : seconds / count;
+  }
+
+  /** In the order of the ids. */
+  async #load(ids: readonly string[]): Promise<FlowRun[]> {
+    const rows = await selectFlowRuns(this.#db)
+      .where(combine("and_", anyOf("r.id", ids)))
+      .execute();
+    const now = this.#clock.now();
+    const runs = new Map(rows.map((row) => [row.id, flowRunFromRow(row, now)]));
+    return ids.flatMap((id) => runs.get(id) ?? []);
   }
 
   /** Inserts the run with its first state. A taken (flow, idempotency key) is a `unique` storage error. */
@@ -140,6 +154,7 @@ export class FlowRunStore {
         end_time: flowRun.end_time ?? null,
         total_run_time: flowRun.total_run_time,
         pause_timeout: pauseTimeoutOf(flowRun.state),
+        holds_slot: toBit(holdsSlot(flowRun.state, flowRun.empirical_policy)),
       })
       .execute();
     if (flowRun.state !== null) {
@@ -244,7 +259,7 @@ export class FlowRunStore {
         sql<number>`count(*) over (partition by r.work_queue_id)`.as("total"),
       ])
       .where("r.work_queue_id", "in", queueIds)
-      .where("r.state_type", "in", ["PENDING", "RUNNING"])
+      .where(HOLDS_SLOT)
       .as("ranked");
     const rows = await this.#db
       .selectFrom(ranked)
@@ -261,23 +276,5 @@ export class FlowRunStore {
       runs: rows.filter(({ rank }) => rank > page.offset && rank <= page.offset + page.limit),
       counts: new Map(rows.map((row) => [row.work_queue_id ?? "", row.total])),
     };
-  }
-
-  /** Due runs of one queue, the longest due first, less those that wait inside their own process. */
-  async listDue(
-    queueId: string,
-    due: { before: string; after: string | undefined; limit: number },
-  ): Promise<FlowRun[]> {
-    const rows = await selectFlowRuns(this.#db)
-      .where("r.work_queue_id", "=", queueId)
-      .where("r.state_type", "=", "SCHEDULED")
-      .where("r.next_scheduled_start_time", "<=", due.before)
-      .$if(due.after !== undefined, (query) => query.where("r.next_scheduled_start_time", ">=", due.after ?? ""))
-      .where("r.empirical_policy", "not like", '%"retry_type":"in_process"%')
-      .orderBy("r.next_scheduled_start_time")
-      .limit(due.limit)
-      .execute();
-    const now = this.#clock.now();
-    return rows.map((row) => flowRunFromRow(row, now));
   }
 }

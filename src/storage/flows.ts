@@ -5,8 +5,8 @@ import type { Labels } from "../prefect-api/primitives.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { Clock } from "../shared/clock.ts";
 import { fromJson, toJson } from "./columns.ts";
+import { type CrossFilters, crossMatchFlows } from "./cross-filters.ts";
 import type { Database } from "./database-types.ts";
-import { type CrossFilters, crossMatchFlows } from "./filters.ts";
 
 interface FlowRow {
   id: string;

@@ -1,28 +1,48 @@
-import { type Kysely, sql } from "kysely";
+import type { Kysely } from "kysely";
 import type { FilterTaskRuns } from "../prefect-api/filters.ts";
 import { estimateTimes } from "../prefect-api/run-estimates.ts";
+import type { HistoryRun, RunHistory } from "../prefect-api/run-history.ts";
 import type { State } from "../prefect-api/states.ts";
 import type { TaskRun } from "../prefect-api/task-runs.ts";
 import type { Clock } from "../shared/clock.ts";
 import { UserError } from "../shared/errors.ts";
 import { fromJson, fromJsonOrNull, toJson } from "./columns.ts";
+import { anyOf, combine } from "./conditions.ts";
+import { type CrossFilters, listTaskRunParts } from "./cross-filters.ts";
 import type { Database } from "./database-types.ts";
-import { type CrossFilters, crossMatchTaskRuns } from "./filters.ts";
 import { stateFromRow, stateToRow } from "./flow-run-rows.ts";
+import { selectHistory, withinHistory } from "./flow-run-search.ts";
+import { type Order, Walker } from "./walk.ts";
 
 type TaskRunSort = FilterTaskRuns["sort"];
 
-const SORTS: Record<TaskRunSort, string> = {
-  ID_DESC: "t.id desc",
-  EXPECTED_START_TIME_ASC: "t.expected_start_time asc, t.id asc",
-  EXPECTED_START_TIME_DESC: "t.expected_start_time desc, t.id desc",
-  NAME_ASC: "t.name asc",
-  NAME_DESC: "t.name desc",
-  NEXT_SCHEDULED_START_TIME_ASC: "t.next_scheduled_start_time asc",
-  END_TIME_DESC: "t.end_time desc",
-  DURATION_ASC: "t.total_run_time asc, t.expected_start_time desc, t.id desc",
-  DURATION_DESC: "t.total_run_time desc, t.expected_start_time desc, t.id desc",
+const EXPECTED_START = "t.expected_start_time";
+const BY_EXPECTED_START = { key: EXPECTED_START, nulls: "smallest" } as const;
+/** Task runs are listed by their flow run: these orders are then of some hundred rows. */
+const withoutIndex = { ties: `${EXPECTED_START} desc nulls last, t.id desc` };
+
+const ORDERS: Record<TaskRunSort, Order> = {
+  ID_DESC: { key: "t.id", direction: "desc", nulls: "none" },
+  EXPECTED_START_TIME_ASC: { ...BY_EXPECTED_START, direction: "asc" },
+  EXPECTED_START_TIME_DESC: { ...BY_EXPECTED_START, direction: "desc" },
+  NAME_ASC: { key: "t.name", direction: "asc", nulls: "none", withoutIndex },
+  NAME_DESC: { key: "t.name", direction: "desc", nulls: "none", withoutIndex },
+  NEXT_SCHEDULED_START_TIME_ASC: {
+    key: "t.next_scheduled_start_time",
+    direction: "asc",
+    nulls: "smallest",
+    withoutIndex,
+  },
+  END_TIME_DESC: { key: "t.end_time", direction: "desc", nulls: "smallest", withoutIndex },
+  DURATION_ASC: { key: "t.total_run_time", direction: "asc", nulls: "none", withoutIndex },
+  DURATION_DESC: { key: "t.total_run_time", direction: "desc", nulls: "none", withoutIndex },
 };
+
+/** What filters, orders and statistics read of a task run. */
+const COLUMNS = [
+  ...["id", "name", "tags", "flow_run_id", "state_type", "state_name", "state_timestamp", "start_time", "end_time"],
+  ...["expected_start_time", "next_scheduled_start_time", "total_run_time"],
+] as const;
 
 /** What a task run is without what its state and the clock add. */
 export type StoredTaskRun = Omit<
@@ -33,9 +53,12 @@ export type StoredTaskRun = Omit<
 export class TaskRunStore {
   readonly #db: Kysely<Database>;
   readonly #clock: Clock;
+  readonly #walker: Walker;
 
   constructor(db: Kysely<Database>, clock: Clock) {
     this.#db = db;
+    const order = ORDERS.EXPECTED_START_TIME_DESC;
+    this.#walker = new Walker(db, { table: "task_runs", alias: "t", columns: COLUMNS, order });
     this.#clock = clock;
   }
 
@@ -64,23 +87,29 @@ export class TaskRunStore {
   }
 
   async list(filters: CrossFilters, page: { sort: TaskRunSort; limit: number; offset: number }): Promise<TaskRun[]> {
+    const { sort, ...place } = page;
+    const ids = await this.#walker.listIds(listTaskRunParts(filters), { ...place, order: ORDERS[sort] });
     const rows = await selectTaskRuns(this.#db)
-      .where(crossMatchTaskRuns(filters))
-      .orderBy(sql.raw(SORTS[page.sort]))
-      .limit(page.limit)
-      .offset(page.offset)
+      .where(combine("and_", anyOf("t.id", ids)))
       .execute();
     const now = this.#clock.now();
-    return rows.map((row) => taskRunFromRow(row, now));
+    const taskRuns = new Map(rows.map((row) => [row.id, taskRunFromRow(row, now)]));
+    return ids.flatMap((id) => taskRuns.get(id) ?? []);
   }
 
-  async count(filters: CrossFilters): Promise<number> {
-    const row = await this.#db
-      .selectFrom("task_runs as t")
-      .select(sql<number>`count(*)`.as("count"))
-      .where(crossMatchTaskRuns(filters))
-      .executeTakeFirstOrThrow();
-    return row.count;
+  count(filters: CrossFilters): Promise<number> {
+    return this.#walker.count(listTaskRunParts(filters));
+  }
+
+  /** Adds those that the filters match and that were to start in its time. */
+  async addTo(history: RunHistory, filters: CrossFilters): Promise<void> {
+    const parts = [...listTaskRunParts(filters), withinHistory(EXPECTED_START, history)];
+    for await (const taskRuns of this.#walker.scan<HistoryRun>(parts, selectHistory("t"))) {
+      const now = this.#clock.now();
+      for (const taskRun of taskRuns) {
+        history.add(taskRun, now);
+      }
+    }
   }
 
   /** Inserts the task run, or replaces all but its id and creation. Its state joins the history unless it is known. */

@@ -176,10 +176,18 @@ const INDEXES = [
   `create index flow_runs_waiting on flow_runs (deployment_id, next_scheduled_start_time)
     where state_type = 'SCHEDULED'`,
   `create index concurrency_limits_closed on concurrency_limits (id) where "limit" = 0`,
+  // Lists walk these in their order, some thousand runs at a time; with the id each walk knows where it stopped.
   "create index flow_runs_by_expected_start on flow_runs (expected_start_time, id)",
-  "create index flow_runs_by_deployment on flow_runs (deployment_id, expected_start_time)",
-  "create index flow_runs_by_flow on flow_runs (flow_id, expected_start_time)",
-  "create index flow_runs_by_state on flow_runs (state_type, expected_start_time)",
+  "create index flow_runs_by_start on flow_runs (coalesce(start_time, expected_start_time), id)",
+  "create index flow_runs_by_end_time on flow_runs (end_time, id) where end_time is not null",
+  `create index flow_runs_by_next_start_time on flow_runs (next_scheduled_start_time, id)
+    where next_scheduled_start_time is not null`,
+  "create index flow_runs_by_name on flow_runs (name, id)",
+  "create index flow_runs_by_deployment on flow_runs (deployment_id, expected_start_time, id)",
+  "create index flow_runs_by_flow on flow_runs (flow_id, expected_start_time, id)",
+  "create index flow_runs_by_state on flow_runs (state_type, expected_start_time, id)",
+  // Runs of a deployment mostly have the same tags, so that the different lists of tags are few.
+  "create index flow_runs_by_tags on flow_runs (tags)",
   "create index flow_runs_by_parent on flow_runs (parent_task_run_id) where parent_task_run_id is not null",
   `create unique index flow_runs_by_idempotency_key on flow_runs (flow_id, idempotency_key)
     where idempotency_key is not null`,
