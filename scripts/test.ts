@@ -22,6 +22,8 @@ const root = join(import.meta.dirname, "..");
 /** One line of the report: a check of the tool chain, or a folder of tests. */
 interface Stage {
   name: string;
+  /** What `--only` calls it, together with others. */
+  group?: string;
   run(): Promise<Tally>;
 }
 
@@ -91,7 +93,11 @@ async function listStages(environment: NodeJS.ProcessEnv): Promise<Stage[]> {
       run: () => check("node_modules/.bin/biome", ["check", "--error-on-warnings", "--diagnostic-level=warn", "."]),
     },
     { name: "dead-code", run: () => check("node_modules/.bin/knip", []) },
-    ...tiers.map((tier) => ({ name: tier.name, run: () => runTier(tier, { environment, sameCases: !flags.long }) })),
+    ...tiers.map((tier) => ({
+      name: tier.name,
+      group: tier.folder,
+      run: () => runTier(tier, { environment, sameCases: !flags.long }),
+    })),
     { name: "clean-up", run: () => cleanUp(containersBefore) },
   ];
 }
@@ -102,13 +108,16 @@ function selectStages(stages: Stage[]): Stage[] | null {
     return stages.filter((stage) => stage.name !== "long" || flags.long);
   }
   const names = flags.only.split(",");
-  const unknown = names.filter((name) => name !== "setup" && !stages.some((stage) => stage.name === name));
+  const isNamed = (stage: Stage) => names.some((name) => name === stage.name || name === stage.group);
+  const unknown = names.filter(
+    (name) => name !== "setup" && !stages.some((stage) => stage.name === name || stage.group === name),
+  );
   if (unknown.length > 0) {
     const known = stages.map((stage) => stage.name).join(", ");
     process.stderr.write(`--only: no stage is named ${unknown.join(", ")}; there are: setup, ${known}\n`);
     return null;
   }
-  return stages.filter((stage) => names.includes(stage.name) || (stage.name === "clean-up" && flags.only !== "setup"));
+  return stages.filter((stage) => isNamed(stage) || (stage.name === "clean-up" && flags.only !== "setup"));
 }
 
 async function runStage(stage: Stage): Promise<Tally> {
@@ -120,7 +129,7 @@ async function runStage(stage: Stage): Promise<Tally> {
 
 function printStage(name: string, startedAt: number, outcome: string): void {
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-  process.stdout.write(`— ${name.padEnd(16)} ${seconds.padStart(6)} s  ${outcome}\n`);
+  process.stdout.write(`— ${name.padEnd(24)} ${seconds.padStart(6)} s  ${outcome}\n`);
 }
 
 /** A tool that passes or fails as a whole counts as one test. */

@@ -2,6 +2,8 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
+import { loadMachine } from "../setup/machine.ts";
+import { dropTestDatabases } from "../setup/postgres.ts";
 import { RECORD_MARK } from "./reporter.ts";
 import { addTallies, type Tally } from "./tally.ts";
 import type { Tier } from "./tiers.ts";
@@ -24,6 +26,11 @@ export interface RunOptions {
 
 /** Runs a tier: all its files in one Node, or one after the other in a Node each. */
 export async function runTier(tier: Tier, options: RunOptions): Promise<Tally> {
+  const { postgres } = await loadMachine();
+  if (tier.database === "postgres" && !postgres.available) {
+    process.stdout.write(`  SKIPPED ${tier.name}: ${postgres.reason}\n`);
+    return { passed: 0, failed: 0, skipped: tier.files.length };
+  }
   if (!tier.isolated) {
     return runFiles(tier, tier.files, options);
   }
@@ -39,7 +46,7 @@ async function runFiles(tier: Tier, files: string[], { environment, sameCases }:
   const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
   const child = spawn(process.execPath, buildArguments(tier, files, sameCases), {
     cwd: root,
-    env: environment,
+    env: { ...environment, FLOWYARD_TEST_DATABASE: tier.database },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const exited = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
@@ -56,6 +63,7 @@ async function runFiles(tier: Tier, files: string[], { environment, sameCases }:
   }
   const code = await exited;
   clearTimeout(deadline);
+  await dropDatabasesOf(child.pid);
   if (code === 0 && tally.passed + tally.failed + tally.skipped === 0) {
     tally.failed += 1;
     process.stdout.write(`  ✗ tier ${tier.name} ran no test of ${files.join(", ")}\n`);
@@ -66,6 +74,14 @@ async function runFiles(tier: Tier, files: string[], { environment, sameCases }:
     process.stdout.write(`  ✗ tier ${tier.name} ${why}\n`);
   }
   return tally;
+}
+
+/** Those that it kept for its next test, or left when it was killed. */
+async function dropDatabasesOf(pid: number | undefined): Promise<void> {
+  const { postgres } = await loadMachine();
+  if (postgres.available && pid !== undefined) {
+    await dropTestDatabases(postgres, pid);
+  }
 }
 
 function buildArguments(tier: Tier, files: string[], sameCases: boolean): string[] {

@@ -5,7 +5,11 @@ const root = join(import.meta.dirname, "../..");
 
 /** A folder of test files that run together. */
 export interface Tier {
+  /** The folder's, with the database behind it when that is not the usual one. */
   name: string;
+  folder: string;
+  /** What their stores are on. */
+  database: "sqlite" | "postgres";
   /** Paths from the root of the checkout. */
   files: string[];
   /** A Node per file, one file at a time: for tests that start processes and kill them. */
@@ -20,6 +24,9 @@ const LONG_TIMEOUT_MS = 7_200_000;
 /** Run after all others, and only these apart from the others: they are slow. */
 const SLOW_TIERS: Record<string, number> = { system: SYSTEM_TIMEOUT_MS, long: LONG_TIMEOUT_MS };
 
+/** These run once more on PostgreSQL: all that reads or writes a store. */
+const ON_BOTH_DATABASES = ["storage", "orchestration", "server"];
+
 /** Every tier, in the order to run them: contract, the rooms, the slow ones. */
 export async function listTiers(): Promise<Tier[]> {
   const byTier = new Map<string, string[]>();
@@ -29,13 +36,19 @@ export async function listTiers(): Promise<Tier[]> {
       byTier.set(name, [...(byTier.get(name) ?? []), file]);
     }
   }
-  const tiers = [...byTier].map(([name, files]) => ({
-    name,
-    files: files.sort(),
-    isolated: name in SLOW_TIERS,
-    timeoutMs: SLOW_TIERS[name] ?? FAST_TIMEOUT_MS,
-  }));
-  return tiers.sort((a, b) => rankTier(a.name) - rankTier(b.name) || a.name.localeCompare(b.name));
+  const tiers = [...byTier].flatMap(([folder, files]): Tier[] => {
+    const tier: Tier = {
+      name: folder,
+      folder,
+      database: "sqlite",
+      files: files.sort(),
+      isolated: folder in SLOW_TIERS,
+      timeoutMs: SLOW_TIERS[folder] ?? FAST_TIMEOUT_MS,
+    };
+    const again: Tier = { ...tier, name: `${folder} (postgres)`, database: "postgres" };
+    return ON_BOTH_DATABASES.includes(folder) ? [tier, again] : [tier];
+  });
+  return tiers.sort((a, b) => rankTier(a.folder) - rankTier(b.folder) || a.name.localeCompare(b.name));
 }
 
 function rankTier(name: string): number {
