@@ -7,8 +7,6 @@ import type { Store, Tx } from "../storage/store.ts";
 import { decideOccupancy, decideRetryAfter, NEVER } from "./slot-rules.ts";
 import { wakeSlotWaiters } from "./wake-slot-waiters.ts";
 
-/** Ended leases are kept this long, so that a late renewal is told apart from nonsense while one looks at it. */
-const FORGET_LEASES_SECONDS = 3600;
 /** Rows that one decrement looks at; each is an increment without a lease. */
 const MAX_PLAIN_ROWS = 1000;
 
@@ -72,7 +70,6 @@ async function hold(
     }
     return uuidv7();
   }
-  await tx.leases.removeExpired(addSeconds(now, -FORGET_LEASES_SECONDS));
   const id = uuidv7();
   const holder = { holder_type: lease.holder?.type ?? null, holder_id: lease.holder?.id ?? null };
   await tx.leases.insert(

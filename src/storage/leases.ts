@@ -63,9 +63,16 @@ export class LeaseStore {
     return result.numDeletedRows > 0n;
   }
 
-  /** Forgets leases that ended before `before`; they have held nothing since then. */
-  async removeExpired(before: string): Promise<void> {
-    await this.#db.deleteFrom("concurrency_leases").where("expires_at", "<", before).execute();
+  /** Forgets leases that ended before `before`; they have held nothing since then. Answers how many. */
+  async removeExpired(before: string, most: number): Promise<number> {
+    const ended = this.#db
+      .selectFrom("concurrency_leases")
+      .select("id")
+      .where("expires_at", "<", before)
+      .orderBy("expires_at")
+      .limit(most);
+    const result = await this.#db.deleteFrom("concurrency_leases").where("id", "in", ended).executeTakeFirst();
+    return Number(result.numDeletedRows);
   }
 
   /** Forgets slots that have decayed: nobody can ask for them again. */

@@ -5,6 +5,7 @@ import { buildFinishCancelling } from "./finish-cancelling.ts";
 import type { Loop, LoopDeps } from "./loop.ts";
 import { buildMarkLateRuns } from "./mark-late-runs.ts";
 import { buildRemoveOld } from "./remove-old.ts";
+import { buildRepossessLeases } from "./repossess-leases.ts";
 import { buildScheduleFlowRuns } from "./schedule-flow-runs.ts";
 
 /** Every loop of the plane. */
@@ -15,6 +16,7 @@ export function buildLoops(deps: LoopDeps, settings: LoopSettings): Loop[] {
     buildExpirePauses(deps),
     buildFinishCancelling(deps, settings),
     buildAnnounceStatuses(deps),
+    buildRepossessLeases(deps),
     buildRemoveOld(deps, settings),
   ];
 }
