@@ -61,7 +61,7 @@ export const COMMANDS: CommandEntry[] = [
   },
   {
     name: "flow-run",
-    summary: "list, watch, cancel and retry flow runs",
+    summary: "list, watch, explain, cancel and retry flow runs",
     add: async (...into) => (await import("./commands/flow-run.ts")).addFlowRunCommands(...into),
   },
   {

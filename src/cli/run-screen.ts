@@ -1,13 +1,17 @@
+import type { Explanation } from "../flowyard-api/explain.ts";
 import type { Log } from "../prefect-api/logs.ts";
 import type { ReceivedState } from "../prefect-api/states.ts";
 import { showWatchedLog } from "./log-lines.ts";
 import type { Output } from "./output.ts";
 import { showClock, styleOfState } from "./show.ts";
+import { showWait } from "./show-explanation.ts";
 
 /** Prints each state once and each log line once, whichever way and how often it arrives. */
 export interface RunScreen {
   showLog(log: Log): void;
   showState(state: ReceivedState): void;
+  /** Why the run does not start. */
+  showWait(explanation: Explanation): void;
   /** Timestamp of the latest line shown. */
   lastLogAt(): string | undefined;
 }
@@ -43,6 +47,7 @@ export function createRunScreen(output: Output, logsToStderr: boolean): RunScree
         state.message === null || state.message === undefined || state.message === "" ? "" : `: ${state.message}`;
       output.say(`${showClock(state.timestamp)} | ${output.paint("bold", "STATE  ", "stderr")} | ${name}${message}`);
     },
+    showWait: (explanation) => output.say(output.paint("yellow", showWait(explanation), "stderr")),
     lastLogAt: () => lastLogAt,
   };
 }

@@ -1,3 +1,4 @@
+import { createWaitExplainer } from "../client/explain-wait.ts";
 import type { PrefectClient } from "../client/prefect-client.ts";
 import type { Event } from "../prefect-api/events.ts";
 import type { ReceivedFlowRun } from "../prefect-api/flow-runs.ts";
@@ -67,6 +68,7 @@ export async function watchFlowRun(
 async function pollUntilEnded(watched: Watched): Promise<ReceivedFlowRun | undefined> {
   const { client, flowRunId, screen, signal } = watched;
   let nap = new AbortController();
+  const explainWait = createWaitExplainer({ client, flowRunId, tell: screen.showWait });
   const streams = await openStreams(watched, () => nap.abort());
   while (!signal.aborted) {
     const run = await client.flowRuns.get(flowRunId);
@@ -74,6 +76,7 @@ async function pollUntilEnded(watched: Watched): Promise<ReceivedFlowRun | undef
       screen.showState(run.state);
     }
     await showNewLogs(watched);
+    await explainWait(run);
     if (run.state_type !== null && run.state_type !== undefined && isTerminal(run.state_type)) {
       return run;
     }

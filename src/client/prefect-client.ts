@@ -3,6 +3,7 @@ import { createBlockDocumentRoutes } from "./block-documents.ts";
 import { createClaimRoutes } from "./claims.ts";
 import { createDeploymentRoutes } from "./deployments.ts";
 import { createEventRoutes } from "./events.ts";
+import { createExplanationRoutes } from "./explanations.ts";
 import { createFlowRunRoutes } from "./flow-runs.ts";
 import { createFlowRoutes } from "./flows.ts";
 import { type ConnectionOptions, createConnection } from "./http.ts";
@@ -43,6 +44,7 @@ export function createPrefectClient(options: PrefectClientOptions) {
     sockets: createSocketRoutes(connection),
     /** Flowyard's own; a stock Prefect server has none of it (`findCapabilities`). */
     releases: createReleaseRoutes(connection),
+    explanations: createExplanationRoutes(connection),
     claims: createClaimRoutes(connection),
   };
 }

@@ -10,7 +10,9 @@ import { findFlowNames } from "../deployments.ts";
 import { getFlowRun } from "../flow-runs.ts";
 import { printStoredLog } from "../log-lines.ts";
 import { addConfirmOption, addJsonOption, collect, parseSeconds, parseWholeNumber, wantsJson } from "../options.ts";
+import { toSafeLine } from "../safe-text.ts";
 import { finishWatching } from "./finish-watching.ts";
+import { addExplainCommand } from "./flow-run-explain.ts";
 import { printFlowRuns } from "./flow-run-table.ts";
 
 const DEFAULT_RUNS = 15;
@@ -19,10 +21,11 @@ const DEFAULT_LOGS = 20;
 export async function addFlowRunCommands(program: Command, context: CliContext): Promise<void> {
   const group = program
     .command("flow-run")
-    .summary("list, watch, cancel and retry flow runs")
-    .description("List, watch, cancel and retry flow runs.");
+    .summary("list, watch, explain, cancel and retry flow runs")
+    .description("List, watch, explain, cancel and retry flow runs.");
   addListCommand(group, context);
   addInspectCommand(group, context);
+  addExplainCommand(group, context);
   addLogsCommand(group, context);
   addWatchCommand(group, context);
   addCancelCommand(group, context);
@@ -96,12 +99,14 @@ function parseStateType(text: string): StateType {
 function addInspectCommand(group: Command, context: CliContext): void {
   addJsonOption(addRunVerb(group, "inspect", "Show everything about a flow run.")).action(
     async (idOrName: string, options) => {
-      const run = await getFlowRun(await context.connect(), idOrName);
+      const client = await context.connect();
+      const run = await getFlowRun(client, idOrName);
       if (wantsJson(options)) {
         context.output.json(run);
-      } else {
-        context.output.fields(run);
+        return;
       }
+      const explanation = await client.explanations.find(run.id);
+      context.output.fields({ ...run, why: explanation && toSafeLine(explanation.sentence) });
     },
   );
 }
