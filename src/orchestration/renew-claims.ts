@@ -43,3 +43,18 @@ function prolong(claim: HeldClaim, started: boolean, now: Timestamp): { expires_
   const isStarted = started || claim.started;
   return { expires_at: addSeconds(now, isStarted ? STARTED_CLAIM_SECONDS : CLAIM_SECONDS), started: isStarted };
 }
+
+/** Images changed longer ago have been pulled, or will be with their first run. */
+const CHANGED_WITHIN_SECONDS = 3600;
+const MAX_HINTED_IMAGES = 20;
+
+/** What a worker of the pool may pull before it is needed. Throws UserError NOT_FOUND. */
+export async function listChangedImages(
+  store: Pick<Store, "workPools" | "deployments">,
+  poolName: string,
+  now: Date,
+): Promise<string[]> {
+  const pool = await getWorkPool(store, poolName);
+  const since = addSeconds(timestampFromDate(now), -CHANGED_WITHIN_SECONDS);
+  return await store.deployments.listChangedImages(pool.id, since, MAX_HINTED_IMAGES);
+}

@@ -18,6 +18,7 @@ import { registerFlowRunStates } from "./routes/flow-run-states.ts";
 import { registerFlowRuns } from "./routes/flow-runs.ts";
 import { registerFlows } from "./routes/flows.ts";
 import { registerCapabilities } from "./routes/flowyard/capabilities.ts";
+import { registerClaims } from "./routes/flowyard/claims.ts";
 import { registerExplanations } from "./routes/flowyard/explain.ts";
 import { registerReleases } from "./routes/flowyard/releases.ts";
 import { registerStatus } from "./routes/flowyard/status.ts";
@@ -27,7 +28,7 @@ import { registerTagLimits } from "./routes/tag-limits.ts";
 import { registerTaskRuns } from "./routes/task-runs.ts";
 import { registerVariables } from "./routes/variables.ts";
 import { registerWorkPools } from "./routes/work-pools.ts";
-import { registerWorkQueues } from "./routes/work-queues.ts";
+import { registerServedRuns, registerWorkQueues } from "./routes/work-queues.ts";
 import { registerWorkers } from "./routes/workers.ts";
 import { registerSockets } from "./sockets/register-sockets.ts";
 
@@ -57,8 +58,10 @@ export function registerRoutes(api: App, appDeps: AppDeps): void {
   registerArtifacts(api, deps);
   registerFlowRunInputs(api, deps);
   registerWorkQueues(api, deps);
+  registerServedRuns(api, deps);
   registerConcurrencyStatus(api, deps);
   registerCapabilities(api);
+  registerClaims(api, deps);
   registerStatus(api, deps);
   registerReleases(api, deps);
   registerExplanations(api, deps);

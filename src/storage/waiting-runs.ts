@@ -17,6 +17,8 @@ export interface DueQuestion {
   before: string;
   after: string | undefined;
   limit: number;
+  /** The sources one after the other, or all by time. */
+  order: "source" | "time";
   /** Concurrency limits whose free slots this poll has given away already. */
   spentLimitIds: readonly string[];
 }
@@ -49,7 +51,7 @@ export class WaitingRunStore {
   }
 
   /**
-   * Due runs in the order of the sources, of each the longest due first, in one statement. It passes over the runs of
+   * Due runs in the order of the sources, or of time; of each source the longest due first. One statement. It passes over the runs of
    * deployments whose limit is full, in the index alone, and over runs that wait inside their own process.
    */
   async listDue(sources: readonly DueSource[], due: DueQuestion): Promise<DueRun[]> {
@@ -58,8 +60,9 @@ export class WaitingRunStore {
     }
     const parts = sources.map((source, rank) => selectDueOf(source, rank, due));
     const blocked = selectBlockedDeployments(this.#now(), due.spentLimitIds);
+    const order = due.order === "source" ? sql`rank, due_at` : sql`due_at`;
     const listed = sql<{ due_id: string; rank: number }>`(with blocked (id) as (${blocked})
-      ${sql.join(parts, sql` union all `)})`;
+      select * from (${sql.join(parts, sql` union all `)}) sources order by ${order}, due_id limit ${due.limit})`;
     const rows = await selectFlowRuns(this.#db)
       .innerJoin(listed.as<"due">("due"), (join) => join.onRef("due.due_id", "=", "r.id"))
       .leftJoin("deployments as d", "d.id", "r.deployment_id")
@@ -67,10 +70,9 @@ export class WaitingRunStore {
         join.onRef("c.id", "=", "d.concurrency_limit_id").on("c.active", "=", 1),
       )
       .select(["due.rank", "c.id as limit_id"])
-      .orderBy("due.rank")
+      .$if(due.order === "source", (query) => query.orderBy("due.rank"))
       .orderBy("r.next_scheduled_start_time")
       .orderBy("r.id")
-      .limit(due.limit)
       .execute();
     const now = this.#clock.now();
     return rows.map((row) => ({
@@ -78,6 +80,19 @@ export class WaitingRunStore {
       rank: row.rank,
       limitId: row.limit_id,
     }));
+  }
+
+  /** When the next run of a pool becomes due after `now`. One look into the index for each queue. */
+  async findNextDueTime(poolId: string, now: string): Promise<string | null> {
+    const next = sql<string | null>`(select r.next_scheduled_start_time from flow_runs r
+      where r.work_queue_id = q.id and r.state_type = 'SCHEDULED' and r.next_scheduled_start_time > ${now}
+      order by r.next_scheduled_start_time limit 1)`;
+    const row = await this.#db
+      .selectFrom("work_queues as q")
+      .select(sql<string | null>`min(${next})`.as("next"))
+      .where("q.work_pool_id", "=", poolId)
+      .executeTakeFirst();
+    return row?.next ?? null;
   }
 
   /** Free slots of these limits. */
@@ -111,6 +126,22 @@ export class WaitingRunStore {
       .execute();
   }
 
+  /** Due runs of deployments that cancel what is due while their limit is full. */
+  async listToCancel(now: string, limit: number): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom("flow_runs as r")
+      .innerJoin("deployments as d", "d.id", "r.deployment_id")
+      .select("r.id")
+      .where(sql<SqlBool>`d.id in (${selectBlockedDeployments(now, [])})`)
+      .where(sql<SqlBool>`d.concurrency_options like '%CANCEL_NEW%'`)
+      .where(sql<SqlBool>`r.state_type = 'SCHEDULED' and r.holds_slot = 0`)
+      .where("r.next_scheduled_start_time", "<=", now)
+      .orderBy("r.next_scheduled_start_time")
+      .limit(limit)
+      .execute();
+    return rows.map(({ id }) => id);
+  }
+
   async makeDue(id: string, time: string): Promise<void> {
     await this.#db.updateTable("flow_runs").set({ next_scheduled_start_time: time }).where("id", "=", id).execute();
   }
@@ -140,7 +171,7 @@ function selectDueOf({ of, id, limit }: DueSource, rank: number, { before, after
   const owner = of === "queue" ? sql`r.work_queue_id = ${id}` : sql`r.deployment_id = ${id}`;
   const notBefore = after === undefined ? sql`` : sql`and r.next_scheduled_start_time >= ${after}`;
   return sql`select * from (
-    select r.id as due_id, ${sql.lit(rank)} as rank from flow_runs r
+    select r.id as due_id, r.next_scheduled_start_time as due_at, ${sql.lit(rank)} as rank from flow_runs r
     where ${owner} and r.state_type = 'SCHEDULED' and r.next_scheduled_start_time <= ${before} ${notBefore}
       and (r.deployment_id is null or r.deployment_id not in (select id from blocked)) and r.holds_slot = 0
     order by r.next_scheduled_start_time limit ${limit}) ${sql.raw(`source_${rank}`)}`;

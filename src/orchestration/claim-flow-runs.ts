@@ -1,0 +1,89 @@
+import { v7 as uuidv7 } from "uuid";
+import type { Claim, ClaimFlowRuns } from "../flowyard-api/claims.ts";
+import type { FlowRun } from "../prefect-api/flow-runs.ts";
+import { addSeconds, timestampFromDate } from "../prefect-api/timestamp.ts";
+import type { Logger } from "../shared/logger.ts";
+import type { FlowRunClaim } from "../storage/flow-run-claims.ts";
+import type { Store, Tx } from "../storage/store.ts";
+import { CLAIM_SECONDS } from "./claim-rules.ts";
+import { listDueRuns } from "./get-scheduled-flow-runs.ts";
+import type { LiveBus } from "./live-bus.ts";
+import { setFlowRunStateIn } from "./set-flow-run-state.ts";
+import { getWorkPool } from "./work-pools.ts";
+
+interface Deps {
+  store: Store;
+  bus: LiveBus;
+  logger: Logger;
+}
+
+/** A run that is the worker's now, PENDING. */
+export interface TakenRun {
+  claim: Claim;
+  flow_run: FlowRun;
+}
+
+/**
+ * Gives a worker due runs of its pool, up to its capacity: the more urgent queue first, then the earlier run. Slots are
+ * counted and the run is made PENDING in the one transaction that also writes the lease. Throws UserError NOT_FOUND.
+ */
+export async function claimFlowRuns(deps: Deps, poolName: string, body: ClaimFlowRuns, now: Date): Promise<TakenRun[]> {
+  // Most looks find nothing: they read, and take no turn of the one writer.
+  if (!(await hasWork(deps.store, poolName, body, now))) {
+    return [];
+  }
+  return deps.store.transaction((tx) => claimIn(tx, deps, poolName, body, now));
+}
+
+async function hasWork(store: Store, poolName: string, body: ClaimFlowRuns, now: Date): Promise<boolean> {
+  const pool = await getWorkPool(store, poolName);
+  const lost = await store.flowRunClaims.listUnknownTo({ name: body.worker_name, poolId: pool.id, knows: body.held });
+  return lost.length > 0 || (await listDueRuns(store, pool, buildDue(body, 1, now))).length > 0;
+}
+
+async function claimIn(tx: Tx, deps: Deps, poolName: string, body: ClaimFlowRuns, now: Date): Promise<TakenRun[]> {
+  const pool = await getWorkPool(tx, poolName);
+  const worker = { name: body.worker_name, poolId: pool.id };
+  const taken: TakenRun[] = [];
+  for (const claim of await tx.flowRunClaims.listUnknownTo({ ...worker, knows: body.held })) {
+    if (claim.state_type === "PENDING" && taken.length < body.capacity) {
+      taken.push(await take(tx, worker, claim.flow_run_id, now));
+    }
+  }
+  const capacity = body.capacity - taken.length;
+  const due = capacity > 0 ? await listDueRuns(tx, pool, buildDue(body, capacity, now)) : [];
+  for (const { flow_run: run } of due) {
+    const proposal = {
+      flowRunId: run.id,
+      state: { type: "PENDING" as const, state_details: {} },
+      mode: "normal" as const,
+      clientApiVersion: null,
+    };
+    const { result } = await setFlowRunStateIn(tx, deps, proposal, now);
+    if (result.status === "ACCEPT") {
+      taken.push(await take(tx, worker, run.id, now));
+    }
+  }
+  return taken;
+}
+
+function buildDue(body: ClaimFlowRuns, limit: number, now: Date) {
+  return { queueNames: body.work_queue_names ?? [], before: timestampFromDate(now), after: undefined, limit };
+}
+
+async function take(tx: Tx, worker: { name: string; poolId: string }, flowRunId: string, now: Date): Promise<TakenRun> {
+  const claimed_at = timestampFromDate(now);
+  const claim = await tx.flowRunClaims.take({
+    flow_run_id: flowRunId,
+    id: uuidv7(),
+    worker_name: worker.name,
+    work_pool_id: worker.poolId,
+    claimed_at,
+    expires_at: addSeconds(claimed_at, CLAIM_SECONDS),
+  });
+  return { claim: describe(claim), flow_run: await tx.flowRuns.get(flowRunId) };
+}
+
+function describe({ id, fencing_token, expires_at }: FlowRunClaim): Claim {
+  return { id, fencing_token, expires_at, lease_seconds: CLAIM_SECONDS };
+}

@@ -1,0 +1,88 @@
+import { z } from "zod";
+import { type ClaimedFlowRun, ClaimFlowRuns, RenewClaims } from "../../../flowyard-api/claims.ts";
+import { claimFlowRuns, type TakenRun } from "../../../orchestration/claim-flow-runs.ts";
+import { listChangedImages, renewClaims } from "../../../orchestration/renew-claims.ts";
+import { getWorkPool } from "../../../orchestration/work-pools.ts";
+import { secondsBetween, timestampFromDate } from "../../../prefect-api/timestamp.ts";
+import type { Logger } from "../../../shared/logger.ts";
+import type { Store } from "../../../storage/store.ts";
+import type { App, RouteDeps } from "../../app-deps.ts";
+import { watchRuns } from "../../claim-wait.ts";
+
+const ByName = z.object({ name: z.string() });
+
+export function registerClaims(api: App, deps: RouteDeps): void {
+  const { store, clock } = deps;
+  const closing = new AbortController();
+  api.addHook("preClose", (done) => {
+    closing.abort();
+    done();
+  });
+
+  api.post(
+    "/flowyard/work_pools/:name/claim",
+    { schema: { params: ByName, body: ClaimFlowRuns } },
+    async (request, reply) => {
+      const gone = new AbortController();
+      reply.raw.once("close", () => gone.abort());
+      const signal = AbortSignal.any([closing.signal, gone.signal]);
+      const taken = await claimOrWait({ ...deps, logger: request.log }, request.params.name, request.body, signal);
+      return { claimed: await Promise.all(taken.map((run) => complete(store, run))) };
+    },
+  );
+
+  api.post(
+    "/flowyard/work_pools/:name/claims/renew",
+    { schema: { params: ByName, body: RenewClaims } },
+    async ({ params, body }) => ({
+      claims: await renewClaims(store, params.name, body, clock.now()),
+      images: await listChangedImages(store, params.name, clock.now()),
+    }),
+  );
+}
+
+/** Looks, and looks again whenever a run may have become due, until there is one or the caller's patience is over. */
+async function claimOrWait(
+  deps: RouteDeps & { logger: Logger },
+  poolName: string,
+  body: ClaimFlowRuns,
+  signal: AbortSignal,
+): Promise<TakenRun[]> {
+  const endAt = performance.now() + body.wait_seconds * 1000;
+  const { store, clock } = deps;
+  const pool = await getWorkPool(store, poolName);
+  const watch = watchRuns(store.wakeUps, pool.id);
+  try {
+    for (;;) {
+      watch.reset();
+      const taken = await claimFlowRuns(deps, poolName, body, clock.now());
+      const leftMs = endAt - performance.now();
+      if (taken.length > 0 || leftMs <= 0 || signal.aborted) {
+        return taken;
+      }
+      const now = timestampFromDate(clock.now());
+      const nextDue = await store.waitingRuns.findNextDueTime(pool.id, now);
+      const dueMs = nextDue === null ? leftMs : Math.max(1, secondsBetween(now, nextDue) * 1000);
+      await watch.wait(Math.min(leftMs, dueMs), signal);
+      if (signal.aborted) {
+        return [];
+      }
+    }
+  } finally {
+    watch.stop();
+  }
+}
+
+/** With what the worker would have to ask for next. */
+async function complete(
+  store: Store,
+  { claim, flow_run }: TakenRun,
+): Promise<Omit<ClaimedFlowRun, "flow_run"> & TakenRun> {
+  const { flow_id, deployment_id, work_queue_name } = flow_run;
+  const deployment = deployment_id ? await store.deployments.find(deployment_id) : undefined;
+  const flow = await store.flows.find(flow_id);
+  if (flow === undefined) {
+    throw new Error(`flow run ${flow_run.id} has no flow, which the database forbids`);
+  }
+  return { claim, flow_run, flow, deployment: deployment ?? null, work_queue_name: work_queue_name ?? "" };
+}
