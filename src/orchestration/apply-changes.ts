@@ -36,7 +36,7 @@ export async function applyChanges(
         ids[change.deployment] = live?.deployment.id ?? "";
         break;
       case "pause":
-        await pauseMissing(tx, live, source.commit_sha ?? null);
+        await pauseMissing(tx, live, source.commit_sha ?? null, now);
         break;
       case "delete":
         await removeDeployment(tx, live?.deployment.id ?? "");
@@ -72,7 +72,7 @@ async function writeDeployment(tx: Tx, { wanted, state, live, change }: PlannedC
   await writeScheduleStates(tx, id, state, live, now);
   await writeTriggers(tx, id, state, live, now);
   if (live !== null && state.paused && !live.deployment.paused) {
-    await writePaused(tx, id, true);
+    await writePaused(tx, id, true, now);
   }
   return id;
 }
@@ -99,11 +99,8 @@ async function writeScheduleStates(
     const frees = previous?.slug && previous.slug !== schedule.slug ? { replaces: previous.slug } : {};
     return isSame ? [] : [{ id: previous.id, schedule: { ...buildScheduleBody(schedule), ...frees } }];
   });
-  for (const removed of before.keys()) {
-    await tx.deployments.schedules.remove(id, removed);
-  }
   const create = schedules.filter((schedule) => schedule.id === null).map(buildScheduleBody);
-  await saveScheduleChanges(tx, id, { kind: "merge", update, create }, now);
+  await saveScheduleChanges(tx, id, { remove: [...before.keys()], update, create }, now);
 }
 
 async function writeTriggers(
@@ -130,14 +127,19 @@ async function writeTriggers(
   }
 }
 
-async function pauseMissing(tx: Tx, live: LiveDeployment | null, commitSha: string | null): Promise<void> {
+async function pauseMissing(
+  tx: Tx,
+  live: LiveDeployment | null,
+  commitSha: string | null,
+  now: Date,
+): Promise<void> {
   if (live === null) {
     throw new Error("the plan does not say what it prunes");
   }
   const { id, paused } = live.deployment;
   await tx.releases.noteMissing(id, { commit_sha: commitSha, paused: !paused });
   if (!paused) {
-    await writePaused(tx, id, true);
+    await writePaused(tx, id, true, now);
   }
 }
 

@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import { isSameJson } from "../flowyard-api/canonical-json.ts";
+import type { Deployment } from "../prefect-api/deployments.ts";
 import type {
   CreateDeploymentSchedule,
   DeploymentSchedule,
@@ -9,98 +11,101 @@ import { type Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
 import { hasCode, UserError } from "../shared/errors.ts";
 import type { StoredSchedule } from "../storage/deployment-schedules.ts";
 import type { Store, Tx } from "../storage/store.ts";
+import { decideScheduleChanges, type ScheduleChanges } from "./schedule-changes.ts";
+import { buildRunParts } from "./schedule-flow-runs.ts";
 import { validateSchedule } from "./schedules/next-fire-times.ts";
 
-/** What an update does to a deployment's schedules. */
-export type ScheduleChanges =
-  | { kind: "keep" }
-  | { kind: "replace"; schedules: readonly CreateDeploymentSchedule[] }
-  | {
-      kind: "merge";
-      update: readonly { id: string; schedule: CreateDeploymentSchedule }[];
-      create: readonly CreateDeploymentSchedule[];
-    };
-
-/**
- * Prefect's merge rules (surface §4.4): by slug when every existing and every given schedule has one, refused when only
- * the existing ones do, else all are replaced. Throws UserError INVALID_SCHEDULE.
- */
-export function decideScheduleChanges(
-  existing: readonly DeploymentSchedule[],
-  given: readonly CreateDeploymentSchedule[] | undefined,
-): ScheduleChanges {
-  if (given === undefined) {
-    return { kind: "keep" };
-  }
-  const idBySlug = new Map(existing.flatMap(({ slug, id }) => (slug ? [[slug, id] as const] : [])));
-  if (existing.length === 0 || idBySlug.size < existing.length) {
-    return { kind: "replace", schedules: given };
-  }
-  if (given.some(({ slug }) => !slug)) {
-    throw new UserError(
-      "INVALID_SCHEDULE",
-      "Please provide a slug for each schedule in your request to ensure schedules are updated correctly.",
-    );
-  }
-  checkReplacements(given, idBySlug);
-  const targets = given.map((schedule) => ({
-    id: idBySlug.get(schedule.replaces ?? schedule.slug ?? ""),
-    schedule,
-  }));
-  return {
-    kind: "merge",
-    update: targets.flatMap(({ id, schedule }) => (id === undefined ? [] : [{ id, schedule }])),
-    create: targets.flatMap(({ id, schedule }) => (id === undefined ? [schedule] : [])),
-  };
-}
-
-function checkReplacements(given: readonly CreateDeploymentSchedule[], idBySlug: ReadonlyMap<string, string>): void {
-  const replaced = given.flatMap(({ replaces }) => replaces ?? []);
-  const twice = replaced.find((slug, index) => replaced.indexOf(slug) !== index);
-  if (twice !== undefined) {
-    throw new UserError("INVALID_SCHEDULE", `Multiple schedules have 'replaces' targeting the same slug: ${twice}`);
-  }
-  const clash = given.find(({ slug, replaces }) => replaces && slug && idBySlug.has(slug) && !replaced.includes(slug));
-  if (clash !== undefined) {
-    throw new UserError(
-      "INVALID_SCHEDULE",
-      `Cannot rename schedule from '${clash.replaces}' to '${clash.slug}': a schedule with slug '${clash.slug}' already exists.`,
-    );
-  }
-}
-
+/** Writes what was decided; a schedule that stays as it is keeps its id and its runs. Throws UserError ALREADY_EXISTS. */
 export async function saveScheduleChanges(
   tx: Tx,
   deploymentId: string,
   changes: ScheduleChanges,
   now: Date,
 ): Promise<void> {
-  switch (changes.kind) {
-    case "keep":
-      return;
-    case "replace":
-      await tx.deployments.schedules.removeAll(deploymentId);
-      await writeSchedules(tx, deploymentId, changes.schedules, now);
-      return;
-    case "merge":
-      // Slugs are unique: those that change make way first.
-      for (const { id, schedule } of changes.update) {
-        if (schedule.replaces) {
-          await tx.deployments.schedules.update(deploymentId, id, { slug: null });
-        }
-      }
-      for (const { id, schedule } of changes.update) {
-        await tx.deployments.schedules.update(deploymentId, id, {
-          schedule: completeSpec(schedule.schedule, timestampFromDate(now)),
-          active: schedule.active,
-          parameters: schedule.parameters,
-          slug: schedule.slug ?? null,
-          ...(schedule.max_scheduled_runs !== undefined && { max_scheduled_runs: schedule.max_scheduled_runs }),
-        });
-      }
-      await writeSchedules(tx, deploymentId, changes.create, now);
-      return;
+  for (const id of changes.remove) {
+    await removeSchedule(tx, deploymentId, id, { futureOnly: true });
   }
+  // Slugs are unique: those that change make way first.
+  for (const { id, schedule } of changes.update) {
+    if (schedule.replaces) {
+      await tx.deployments.schedules.update(deploymentId, id, { slug: null });
+    }
+  }
+  for (const { id, schedule, before } of changes.update) {
+    await tx.deployments.schedules.update(deploymentId, id, {
+      schedule: completeSpec(schedule.schedule, before?.schedule, timestampFromDate(now)),
+      ...(schedule.active !== undefined && { active: schedule.active }),
+      parameters: schedule.parameters,
+      slug: schedule.slug ?? null,
+      ...(schedule.max_scheduled_runs !== undefined && { max_scheduled_runs: schedule.max_scheduled_runs }),
+    });
+  }
+  const changed = changes.update.map(({ id }) => id);
+  await restartSchedules(tx, deploymentId, now, changed);
+  await writeSchedules(tx, deploymentId, changes.create, now);
+}
+
+/**
+ * Begins anew with schedules of a deployment, with all or with some: their runs that are still to come go, and the
+ * scheduler makes others. Fire times that have passed stay decided.
+ */
+export async function restartSchedules(
+  tx: Tx,
+  deploymentId: string,
+  now: Date,
+  ids?: readonly string[],
+): Promise<void> {
+  if (ids?.length === 0) {
+    return;
+  }
+  const restarted = await tx.deployments.schedules.restart(deploymentId, timestampFromDate(now), ids);
+  await tx.scheduledFlowRuns.removeWaiting(restarted, { futureOnly: true });
+  tx.wakeUps.notify("schedule_changed", deploymentId);
+}
+
+/** What a schedule's runs are made of. The rest is read when they start. */
+const RUN_KEYS = [
+  "version",
+  "parameters",
+  "tags",
+  "labels",
+  "work_queue_id",
+  "infrastructure_document_id",
+] as const satisfies readonly (keyof Deployment)[];
+
+/** After a change: what its schedules have made for the future follows it. */
+export async function renewRuns(tx: Tx, before: Deployment, now: Date): Promise<void> {
+  const after = await tx.deployments.find(before.id);
+  if (after === undefined) {
+    return;
+  }
+  if (before.paused !== after.paused) {
+    await restartSchedules(tx, before.id, now);
+  } else if (!RUN_KEYS.every((key) => isSameJson(before[key], after[key]))) {
+    await renewScheduledRuns(tx, before.id);
+  }
+}
+
+/** Gives the runs that are still to come what the deployment is now; they keep their ids and times. */
+async function renewScheduledRuns(tx: Tx, deploymentId: string): Promise<void> {
+  const schedules = await tx.deployments.schedules.outdate(deploymentId);
+  const source = schedules.length === 0 ? undefined : await tx.deployments.findRunSource(deploymentId);
+  if (source !== undefined) {
+    for (const schedule of schedules) {
+      await tx.scheduledFlowRuns.renew(schedule.id, buildRunParts(source, schedule));
+    }
+  }
+}
+
+async function removeSchedule(
+  tx: Tx,
+  deploymentId: string,
+  id: string,
+  which: { futureOnly: boolean },
+): Promise<boolean> {
+  const found = await tx.deployments.schedules.remove(deploymentId, id);
+  await tx.scheduledFlowRuns.removeWaiting([id], which);
+  return found;
 }
 
 /** Throws UserError ALREADY_EXISTS when a slug is taken. */
@@ -116,8 +121,8 @@ export async function writeSchedules(
     created: timestamp,
     updated: timestamp,
     deployment_id: deploymentId,
-    schedule: completeSpec(schedule.schedule, timestamp),
-    active: schedule.active,
+    schedule: completeSpec(schedule.schedule, undefined, timestamp),
+    active: schedule.active ?? true,
     max_scheduled_runs: schedule.max_scheduled_runs ?? null,
     parameters: schedule.parameters,
     slug: schedule.slug ?? null,
@@ -126,6 +131,9 @@ export async function writeSchedules(
     await tx.deployments.schedules.insert(stored);
   } catch (error) {
     throw asTaken(error);
+  }
+  if (stored.length > 0) {
+    tx.wakeUps.notify("schedule_changed", deploymentId);
   }
   return stored;
 }
@@ -139,14 +147,22 @@ function asTaken(error: unknown): unknown {
 /** Where Prefect anchors a rule that has no start of its own. */
 const RRULE_START = "DTSTART:20200101T000000";
 
-/** With the defaults that Prefect stores. Throws UserError INVALID_SCHEDULE for one that can never be computed. */
-function completeSpec(spec: ScheduleSpec, now: Timestamp): DeploymentSchedule["schedule"] {
+/**
+ * With the defaults that Prefect stores; an interval that names no anchor goes on from the one it had, so that saying
+ * the same again shifts no run. Throws UserError INVALID_SCHEDULE for one that can never be computed.
+ */
+function completeSpec(
+  spec: ScheduleSpec,
+  before: DeploymentSchedule["schedule"] | undefined,
+  now: Timestamp,
+): DeploymentSchedule["schedule"] {
   const problem = validateSchedule(spec);
   if (problem !== undefined) {
     throw new UserError("INVALID_SCHEDULE", problem);
   }
   if ("interval" in spec) {
-    return { interval: spec.interval, anchor_date: spec.anchor_date ?? now, timezone: spec.timezone ?? "UTC" };
+    const kept = before !== undefined && "interval" in before ? before.anchor_date : undefined;
+    return { interval: spec.interval, anchor_date: spec.anchor_date ?? kept ?? now, timezone: spec.timezone ?? "UTC" };
   }
   if ("rrule" in spec && !/DTSTART/i.test(spec.rrule)) {
     return { ...spec, rrule: `${RRULE_START}\n${spec.rrule}` };
@@ -154,10 +170,11 @@ function completeSpec(spec: ScheduleSpec, now: Timestamp): DeploymentSchedule["s
   return spec;
 }
 
-async function checkDeployment(tx: Tx, id: string): Promise<void> {
-  if ((await tx.deployments.find(id)) === undefined) {
+async function getSchedules(tx: Tx, deploymentId: string): Promise<StoredSchedule[]> {
+  if ((await tx.deployments.find(deploymentId)) === undefined) {
     throw new UserError("NOT_FOUND", "Deployment not found.");
   }
+  return (await tx.deployments.schedules.listOf([deploymentId])).get(deploymentId) ?? [];
 }
 
 /** Throws UserError NOT_FOUND, ALREADY_EXISTS. */
@@ -168,12 +185,12 @@ export function createSchedules(
   now: Date,
 ): Promise<StoredSchedule[]> {
   return store.transaction(async (tx) => {
-    await checkDeployment(tx, deploymentId);
+    await getSchedules(tx, deploymentId);
     return await writeSchedules(tx, deploymentId, schedules, now);
   });
 }
 
-/** Changes the keys that are present, and removes the runs that it had made. Throws UserError NOT_FOUND. */
+/** Changes the keys that are present, and makes its runs anew. Throws UserError NOT_FOUND. */
 export function updateSchedule(
   store: Pick<Store, "transaction">,
   place: { deploymentId: string; scheduleId: string },
@@ -182,36 +199,44 @@ export function updateSchedule(
 ): Promise<void> {
   const { schedule, active, max_scheduled_runs, parameters, slug } = body;
   return store.transaction(async (tx) => {
-    await checkDeployment(tx, place.deploymentId);
+    const before = (await getSchedules(tx, place.deploymentId)).find(({ id }) => id === place.scheduleId);
+    if (before === undefined) {
+      throw new UserError("NOT_FOUND", "Schedule not found.");
+    }
     const changes = {
-      ...(schedule !== undefined && { schedule: completeSpec(schedule, timestampFromDate(now)) }),
+      ...(schedule !== undefined && { schedule: completeSpec(schedule, before.schedule, timestampFromDate(now)) }),
       ...(active !== undefined && { active }),
       ...(max_scheduled_runs !== undefined && { max_scheduled_runs }),
       ...(parameters !== undefined && { parameters }),
       ...(slug !== undefined && { slug }),
     };
-    const found = await tx.deployments.schedules
-      .update(place.deploymentId, place.scheduleId, changes)
-      .catch((error) => {
-        throw asTaken(error);
-      });
-    if (!found) {
-      throw new UserError("NOT_FOUND", "Schedule not found.");
-    }
-    await tx.flowRuns.removeScheduled(place.deploymentId, { autoOnly: true, futureOnly: true });
+    await tx.deployments.schedules.update(place.deploymentId, place.scheduleId, changes).catch((error) => {
+      throw asTaken(error);
+    });
+    await restartSchedules(tx, place.deploymentId, now, [place.scheduleId]);
   });
 }
 
-/** Throws UserError NOT_FOUND. */
+/** Removes the schedule with its runs that wait. Throws UserError NOT_FOUND. */
 export function deleteSchedule(
   store: Pick<Store, "transaction">,
   place: { deploymentId: string; scheduleId: string },
 ): Promise<void> {
   return store.transaction(async (tx) => {
-    await checkDeployment(tx, place.deploymentId);
-    if (!(await tx.deployments.schedules.remove(place.deploymentId, place.scheduleId))) {
+    await getSchedules(tx, place.deploymentId);
+    if (!(await removeSchedule(tx, place.deploymentId, place.scheduleId, { futureOnly: false }))) {
       throw new UserError("NOT_FOUND", "Schedule not found.");
     }
-    await tx.flowRuns.removeScheduled(place.deploymentId, { autoOnly: true, futureOnly: false });
   });
+}
+
+/** Replaces a deployment's schedules, less those that say the same: these stay, as they are. */
+export async function replaceSchedules(
+  tx: Tx,
+  deploymentId: string,
+  given: readonly CreateDeploymentSchedule[],
+  now: Date,
+): Promise<void> {
+  const existing = (await tx.deployments.schedules.listOf([deploymentId])).get(deploymentId) ?? [];
+  await saveScheduleChanges(tx, deploymentId, decideScheduleChanges("replace", existing, given), now);
 }

@@ -8,9 +8,10 @@ import { errorMessage, UserError } from "../shared/errors.ts";
 import type { ConcurrencyLimit } from "../storage/concurrency-limits.ts";
 import type { DeploymentChanges } from "../storage/deployment-rows.ts";
 import type { Store, Tx } from "../storage/store.ts";
-import { decideScheduleChanges, saveScheduleChanges, writeSchedules } from "./deployment-schedules.ts";
+import { renewRuns, replaceSchedules, saveScheduleChanges } from "./deployment-schedules.ts";
 import { hydrateParametersOf, listVariableNames } from "./hydrate-parameters.ts";
 import { findJobVariableProblem } from "./job-variables.ts";
+import { decideScheduleChanges } from "./schedule-changes.ts";
 import { getWorkPool } from "./work-pools.ts";
 import { ensureAgentQueue, ensureWorkQueue } from "./work-queues.ts";
 
@@ -32,8 +33,8 @@ export interface SavedDeployment {
 
 /**
  * Makes the deployment, or changes the one of the same flow and name: keys that are absent keep their value there, but
- * schedules are replaced as a whole. Throws UserError NOT_FOUND, INVALID_JOB_VARIABLES, ALREADY_EXISTS (two schedules
- * with one slug); an unknown flow is a `foreign-key` storage error.
+ * schedules are replaced as a whole, less those that say the same. Throws UserError NOT_FOUND, INVALID_JOB_VARIABLES,
+ * ALREADY_EXISTS (two schedules with one slug); an unknown flow is a `foreign-key` storage error.
  */
 export function saveDeployment(
   deps: DeploymentDeps,
@@ -44,8 +45,7 @@ export function saveDeployment(
     await checkDeploymentJobVariables(tx, deps.schemas, body);
     const existingId = await tx.deployments.findIdByName(body.flow_id, body.name);
     const id = await putDeployment(tx, body, existingId, request);
-    await tx.deployments.schedules.removeAll(id);
-    await writeSchedules(tx, id, body.schedules ?? [], request.now);
+    await replaceSchedules(tx, id, body.schedules ?? [], request.now);
     return { deployment: await getDeployment(tx, id), created: existingId === undefined };
   });
 }
@@ -75,8 +75,9 @@ export async function putDeployment(
   if (existingId === undefined) {
     await insertDeployment(tx, { id, body, changes, now, createdBy });
   } else {
+    const before = await getDeployment(tx, id);
     await tx.deployments.update(id, changes);
-    await tx.flowRuns.removeScheduled(id, { autoOnly: true, futureOnly: true });
+    await renewRuns(tx, before, now);
   }
   await saveConcurrencyLimit(tx, id, body, now);
   return id;
@@ -235,7 +236,7 @@ export function updateDeployment(
     if (existing === undefined) {
       throw new UserError("NOT_FOUND", "Deployment not found.");
     }
-    const scheduleChanges = decideScheduleChanges(existing.schedules, body.schedules);
+    const scheduleChanges = decideScheduleChanges("merge", existing.schedules, body.schedules);
     const parameters = body.parameters ? await hydrate(tx, body.parameters) : undefined;
     checkParameters(existing, body, parameters ?? existing.parameters);
     const limitId = body.global_concurrency_limit_id;
@@ -250,7 +251,7 @@ export function updateDeployment(
       ...(queueId !== undefined && { work_queue_id: queueId }),
       updated_by: createdBy,
     });
-    await tx.flowRuns.removeScheduled(id, { autoOnly: true, futureOnly: true });
+    await renewRuns(tx, existing, now);
     await saveScheduleChanges(tx, id, scheduleChanges, now);
     await saveConcurrencyLimit(tx, id, body, now);
   });
@@ -313,16 +314,25 @@ export async function removeDeployment(tx: Tx, id: string): Promise<void> {
   await tx.flowRuns.removeScheduled(id, { autoOnly: false, futureOnly: false });
 }
 
-/** Pausing also removes the runs that its schedules made. Throws UserError NOT_FOUND. */
-export function setDeploymentPaused(store: Pick<Store, "transaction">, id: string, paused: boolean): Promise<void> {
-  return store.transaction((tx) => writePaused(tx, id, paused));
+/**
+ * Pausing also removes the runs that its schedules made; what they would have made meanwhile is not made up. Throws
+ * UserError NOT_FOUND.
+ */
+export function setDeploymentPaused(
+  store: Pick<Store, "transaction">,
+  id: string,
+  paused: boolean,
+  now: Date,
+): Promise<void> {
+  return store.transaction((tx) => writePaused(tx, id, paused, now));
 }
 
 /** The same inside a transaction of the caller's. */
-export async function writePaused(tx: Tx, id: string, paused: boolean): Promise<void> {
-  await getDeployment(tx, id);
+export async function writePaused(tx: Tx, id: string, paused: boolean, now: Date): Promise<void> {
+  const before = await getDeployment(tx, id);
   await tx.deployments.update(id, { paused });
   if (paused) {
     await tx.flowRuns.removeScheduled(id, { autoOnly: true, futureOnly: false });
   }
+  await renewRuns(tx, before, now);
 }

@@ -62,6 +62,9 @@ export const Deployment = z.object({
 });
 export type Deployment = z.infer<typeof Deployment>;
 
+/** Of one schedule, in one request. */
+const MAX_FORCED_RUNS = 1000;
+
 const VersionInfo = z.looseObject({ type: z.string(), version: z.string() });
 
 const deploymentKeys = {
@@ -98,6 +101,17 @@ export type CreateDeployment = z.infer<typeof CreateDeployment>;
 /** Only the keys that are present change anything. */
 export const UpdateDeployment = z.strictObject(deploymentKeys);
 export type UpdateDeployment = z.infer<typeof UpdateDeployment>;
+
+/** `POST /deployments/{id}/schedule`: makes runs of its schedules now, for past times as well. */
+export const ScheduleDeployment = z.object({
+  start_time: Timestamp.nullish(),
+  end_time: Timestamp.nullish(),
+  /** Seconds after the start up to which runs are made at least. */
+  min_time: z.number().nullish(),
+  min_runs: z.int().nullish(),
+  max_runs: z.int().max(MAX_FORCED_RUNS).nullish(),
+});
+export type ScheduleDeployment = z.infer<typeof ScheduleDeployment>;
 
 export const CreateFlowRunFromDeployment = z.strictObject({
   state: StateCreate.nullish(),

@@ -69,7 +69,8 @@ export const MAX_SCHEDULES = 500;
 
 export const CreateDeploymentSchedule = z.strictObject({
   schedule: ScheduleSpec,
-  active: z.boolean().default(true),
+  /** Left out: true for a new schedule, and one that is there already stays as it is. */
+  active: z.boolean().optional(),
   max_scheduled_runs: z.number().int().positive().max(MAX_SCHEDULED_RUNS).nullish(),
   parameters: JsonObject.default({}),
   slug: ObjectName.nullish(),

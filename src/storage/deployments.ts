@@ -1,4 +1,5 @@
 import { type CompiledQuery, type Kysely, sql } from "kysely";
+import type { CatchUp } from "../flowyard-api/catch-up.ts";
 import type { Deployment } from "../prefect-api/deployments.ts";
 import type { FilterDeployments } from "../prefect-api/filters.ts";
 import type { JsonObject } from "../prefect-api/primitives.ts";
@@ -61,6 +62,29 @@ export class DeploymentStore {
 
   async listByIds(ids: readonly string[]): Promise<Deployment[]> {
     return ids.length === 0 ? [] : this.#complete(await this.#select().where("d.id", "in", ids).execute());
+  }
+
+  /** Null: what Prefect does. Answers whether there was such a deployment. */
+  async setCatchUp(id: string, catchUp: CatchUp | null): Promise<boolean> {
+    const result = await this.#db
+      .updateTable("deployments")
+      .set({ catch_up: toJsonOrNull(catchUp) })
+      .where("id", "=", id)
+      .executeTakeFirst();
+    return result.numUpdatedRows > 0n;
+  }
+
+  async findCatchUp(ids: readonly string[]): Promise<Map<string, CatchUp>> {
+    const rows =
+      ids.length === 0
+        ? []
+        : await this.#db
+            .selectFrom("deployments")
+            .select(["id", "catch_up"])
+            .where("id", "in", ids)
+            .where("catch_up", "is not", null)
+            .execute();
+    return new Map(rows.map((row) => [row.id, fromJson<CatchUp>(row.catch_up ?? "")]));
   }
 
   async findByName(flowName: string, name: string): Promise<Deployment | undefined> {

@@ -2,6 +2,7 @@ import type { LiveBus } from "../../orchestration/live-bus.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Logger } from "../../shared/logger.ts";
 import type { Store } from "../../storage/store.ts";
+import type { WakeUpChannel } from "../../storage/wake-ups.ts";
 
 /** What a tick did. */
 export interface TickResult {
@@ -21,6 +22,8 @@ export interface Loop {
   name: string;
   /** From the end of a tick that left nothing to the begin of the next one. */
   everyMs: number;
+  /** Wake-ups that mean work for it: it then ticks at once. */
+  wakeOn?: WakeUpChannel;
   /** True: while it does not get on, the plane is not ready. */
   essential: boolean;
   /** One bounded batch, well below a second. Throws what it cannot do: the runner logs it and tries again later. */

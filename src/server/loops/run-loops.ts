@@ -4,6 +4,7 @@ import { sleep } from "../../shared/abort.ts";
 import type { Clock } from "../../shared/clock.ts";
 import { errorMessage, TransientError } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/logger.ts";
+import type { Store } from "../../storage/store.ts";
 import type { Loop } from "./loop.ts";
 
 /** Several planes, and several loops of one, that were started together do not stay together. */
@@ -17,6 +18,11 @@ const STALE_INTERVALS = 5;
 /** though not before this: a pause of the machine or one slow disk is no reason to send traffic away. */
 const MIN_STALE_MS = 30_000;
 
+interface StartDeps {
+  logger: Logger;
+  wakeUps: Store["wakeUps"];
+}
+
 interface RunnerDeps {
   clock: Clock;
   logger: Logger;
@@ -26,6 +32,7 @@ interface RunnerDeps {
 export class LoopRunner {
   readonly #clock: Clock;
   readonly #stopping = new AbortController();
+  readonly #subscriptions: (() => void)[] = [];
   #loops: RunningLoop[] = [];
   #ended: Promise<unknown> = Promise.resolve();
 
@@ -34,9 +41,14 @@ export class LoopRunner {
   }
 
   /** Called once. The first ticks begin at once: what became due while no plane ran is not left waiting. */
-  start(loops: readonly Loop[], logger: Logger): void {
+  start(loops: readonly Loop[], { logger, wakeUps }: StartDeps): void {
     const deps = { clock: this.#clock, logger };
     this.#loops = loops.map((loop) => new RunningLoop(loop, deps, this.#stopping.signal));
+    for (const { name, wakeOn } of loops) {
+      if (wakeOn !== undefined) {
+        this.#subscriptions.push(wakeUps.subscribe(wakeOn, () => this.wake(name)));
+      }
+    }
     this.#ended = Promise.all(this.#loops.map((loop) => loop.run()));
   }
 
@@ -58,6 +70,9 @@ export class LoopRunner {
   /** Resolves within a second: a tick that does not end by then is left to the database's closing. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    for (const unsubscribe of this.#subscriptions) {
+      unsubscribe();
+    }
     for (const loop of this.#loops) {
       loop.endPause();
     }

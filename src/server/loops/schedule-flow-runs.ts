@@ -7,6 +7,7 @@ export function buildScheduleFlowRuns(deps: LoopDeps, { schedulerSeconds }: Loop
   return {
     name: "schedule-flow-runs",
     everyMs: schedulerSeconds * 1000,
+    wakeOn: "schedule_changed",
     essential: true,
     tick: ({ now }) => scheduleFlowRuns(deps, now),
   };

@@ -8,7 +8,13 @@ import {
   setDeploymentPaused,
   updateDeployment,
 } from "../../orchestration/deployments.ts";
-import { CreateDeployment, CreateFlowRunFromDeployment, UpdateDeployment } from "../../prefect-api/deployments.ts";
+import { scheduleDeployment } from "../../orchestration/schedule-deployment.ts";
+import {
+  CreateDeployment,
+  CreateFlowRunFromDeployment,
+  ScheduleDeployment,
+  UpdateDeployment,
+} from "../../prefect-api/deployments.ts";
 import { FilterDeployments } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { UserError } from "../../shared/errors.ts";
@@ -68,10 +74,19 @@ export function registerDeployments(api: App, deps: RouteDeps): void {
     ["resume", false],
   ] as const) {
     api.post(`/deployments/:id/${verb}_deployment`, { schema: { params: ById } }, async (request, reply) => {
-      await setDeploymentPaused(store, request.params.id, paused);
+      await setDeploymentPaused(store, request.params.id, paused, clock.now());
       return reply.type("application/json").send("null");
     });
   }
+
+  api.post(
+    "/deployments/:id/schedule",
+    { schema: { params: ById, body: ScheduleDeployment } },
+    async (request, reply) => {
+      await scheduleDeployment(store, request.params.id, request.body, clock.now());
+      return reply.type("application/json").send("null");
+    },
+  );
 
   api.post(
     "/deployments/:id/create_flow_run",

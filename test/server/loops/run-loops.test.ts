@@ -5,6 +5,7 @@ import { LoopRunner } from "../../../src/server/loops/run-loops.ts";
 import { systemClock } from "../../../src/shared/clock.ts";
 import { TransientError } from "../../../src/shared/errors.ts";
 import { type Logger, silentLogger } from "../../../src/shared/logger.ts";
+import { WakeUps } from "../../../src/storage/wake-ups.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
 const NEVER_MS = 3_600_000;
@@ -20,7 +21,7 @@ async function run<T>(
   { logger = silentLogger, clock = systemClock } = {},
 ): Promise<T> {
   const runner = new LoopRunner(clock);
-  runner.start(loops, logger);
+  runner.start(loops, { logger, wakeUps: new WakeUps() });
   try {
     return await use(runner);
   } finally {
@@ -152,7 +153,7 @@ test("stopping ends pauses at once, tells the tick that is under way, and waits 
   });
   const pausing = buildLoop(async () => NOTHING);
   const runner = new LoopRunner(systemClock);
-  runner.start([stuck, pausing], silentLogger);
+  runner.start([stuck, pausing], { logger: silentLogger, wakeUps: new WakeUps() });
   const startedMs = performance.now();
 
   await runner.stop();
