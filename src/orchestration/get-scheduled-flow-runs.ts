@@ -24,6 +24,8 @@ interface Due {
   limit: number;
 }
 
+type OrderedDue = Due & { order: "source" | "time" };
+
 export interface ScheduledRun {
   work_pool_id: string;
   work_queue_id: string;
@@ -74,7 +76,7 @@ async function listDueOfQueues(
     .filter((queue) => !queue.is_paused)
     .map((queue): DueSource => ({ of: "queue", id: queue.id, limit: Math.min(limit, countFree(queue)) }))
     .filter((source) => source.limit > 0);
-  const runs = await listWithinLimits(nouns, sources, { ...due, limit });
+  const runs = await listWithinLimits(nouns, sources, { ...due, limit, order: "source" });
   return runs.map((run) => ({ work_pool_id: pool.id, work_queue_id: run.work_queue_id ?? "", flow_run: run }));
 }
 
@@ -94,7 +96,12 @@ export async function getWorkQueueRuns(
   const limit = Math.min(due.limit, countFree(queue));
   return queue.is_paused
     ? []
-    : listWithinLimits(store, [{ of: "queue", id: queueId, limit }], { ...due, after: undefined, limit });
+    : listWithinLimits(store, [{ of: "queue", id: queueId, limit }], {
+        ...due,
+        after: undefined,
+        limit,
+        order: "time",
+      });
 }
 
 /** Due runs of these deployments, for runners that serve them; the longest due first. */
@@ -104,8 +111,7 @@ export async function getDeploymentRuns(
   due: { before: string; limit: number },
 ): Promise<FlowRun[]> {
   const sources = [...new Set(deploymentIds)].map((id): DueSource => ({ of: "deployment", id, limit: due.limit }));
-  const runs = await listWithinLimits(store, sources, { ...due, after: undefined });
-  return runs.sort((a, b) => compareText(a.next_scheduled_start_time ?? "", b.next_scheduled_start_time ?? ""));
+  return listWithinLimits(store, sources, { ...due, after: undefined, order: "time" });
 }
 
 function compareText(a: string, b: string): number {
@@ -113,7 +119,7 @@ function compareText(a: string, b: string): number {
 }
 
 /** In the order of the sources; of each no more than its limit, of each deployment no more than has free slots. */
-async function listWithinLimits(nouns: Reads, sources: readonly DueSource[], due: Due): Promise<FlowRun[]> {
+async function listWithinLimits(nouns: Reads, sources: readonly DueSource[], due: OrderedDue): Promise<FlowRun[]> {
   const runs: FlowRun[] = [];
   for (let first = 0; first < sources.length && runs.length < due.limit; first += MAX_SOURCES) {
     const next = await fillFrom(nouns, sources.slice(first, first + MAX_SOURCES), {
@@ -129,7 +135,7 @@ async function listWithinLimits(nouns: Reads, sources: readonly DueSource[], due
  * Most polls are one look. When it finds more runs of a deployment than have free slots, those that fit are kept and
  * another look passes over the deployment, so that its runs hide nobody behind them.
  */
-async function fillFrom(nouns: Reads, sources: readonly DueSource[], due: Due): Promise<FlowRun[]> {
+async function fillFrom(nouns: Reads, sources: readonly DueSource[], due: OrderedDue): Promise<FlowRun[]> {
   const spentLimitIds: string[] = [];
   let kept: DueRun[] = [];
   for (let look = 0; look < MAX_LOOKS; look += 1) {
@@ -138,12 +144,12 @@ async function fillFrom(nouns: Reads, sources: readonly DueSource[], due: Due): 
     const found = await nouns.waitingRuns.listDue(wide, { ...due, limit: Math.max(due.limit, width), spentLimitIds });
     const fitting = await fitSlots(nouns, found);
     if (fitting.spent.length === 0) {
-      return cut([...kept, ...found], sources, due.limit);
+      return cut([...kept, ...found], sources, due);
     }
     kept = [...kept, ...fitting.runsOfSpent];
     spentLimitIds.push(...fitting.spent);
   }
-  return cut(kept, sources, due.limit);
+  return cut(kept, sources, due);
 }
 
 /** The limits that have fewer free slots than runs were found, and the runs that those slots are for. */
@@ -163,10 +169,14 @@ async function fitSlots(nouns: Reads, found: readonly DueRun[]): Promise<{ spent
   return { spent, runsOfSpent };
 }
 
-function cut(runs: readonly DueRun[], sources: readonly DueSource[], limit: number): FlowRun[] {
+function cut(
+  runs: readonly DueRun[],
+  sources: readonly DueSource[],
+  { order, limit }: Pick<OrderedDue, "order" | "limit">,
+): FlowRun[] {
   const ordered = runs.toSorted(
     (a, b) =>
-      a.rank - b.rank ||
+      (order === "source" ? a.rank - b.rank : 0) ||
       compareText(a.run.next_scheduled_start_time ?? "", b.run.next_scheduled_start_time ?? "") ||
       compareText(a.run.id, b.run.id),
   );

@@ -103,6 +103,8 @@ export async function updateWorkPool(
       ...(body.concurrency_limit !== undefined && { concurrency_limit: body.concurrency_limit }),
       ...(body.storage_configuration && { storage_configuration: body.storage_configuration }),
     });
+    // A pool that was resumed or has a higher limit: who waits for its runs looks at once.
+    tx.wakeUps.notify("slot_released", pool.id);
     if (typeof body.is_paused === "boolean") {
       tx.wakeUps.notify("status_changed", pool.id);
     }

@@ -114,6 +114,7 @@ export function updateWorkQueue(store: Pick<Store, "transaction">, id: string, b
         ...(body.last_polled && { last_polled: body.last_polled }),
         ...(body.filter !== undefined && { filter: body.filter }),
       });
+      tx.wakeUps.notify("slot_released", id);
     } catch (error) {
       throw asTaken(error, queue.work_pool_name ?? "");
     }

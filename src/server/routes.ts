@@ -7,6 +7,7 @@ import { registerAutomations } from "./routes/automations.ts";
 import { registerBlockDocuments } from "./routes/block-documents.ts";
 import { registerBlockSchemas } from "./routes/block-schemas.ts";
 import { registerBlockTypes } from "./routes/block-types.ts";
+import { registerBulkChanges } from "./routes/bulk-changes.ts";
 import { registerCollections } from "./routes/collections.ts";
 import { registerConcurrencyLimits } from "./routes/concurrency-limits.ts";
 import { registerConcurrencyStatus } from "./routes/concurrency-status.ts";
@@ -42,6 +43,7 @@ export function registerRoutes(api: App, appDeps: AppDeps): void {
   registerDeploymentSchedules(api, deps);
   registerFlowRuns(api, deps);
   registerFlowRunStates(api, deps);
+  registerBulkChanges(api, deps);
   registerWorkPools(api, deps);
   registerPoolQueues(api, deps);
   registerWorkers(api, deps);

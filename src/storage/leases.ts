@@ -152,6 +152,20 @@ export class LeaseStore {
       .execute();
   }
 
+  /** Limits of leases that ended by themselves in this time. */
+  async listLimitsOfEnded(time: { after: string; until: string }, limit: number): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom("concurrency_leases as l")
+      .innerJoin("concurrency_lease_limits as m", "m.lease_id", "l.id")
+      .select("m.limit_id")
+      .distinct()
+      .where("l.expires_at", ">", time.after)
+      .where("l.expires_at", "<=", time.until)
+      .limit(limit)
+      .execute();
+    return rows.map(({ limit_id }) => limit_id);
+  }
+
   /** Who holds slots of these limits now, the longest first. */
   async listHolders(
     limitIds: readonly string[],

@@ -82,6 +82,83 @@ suite("slots", () => {
     assert.equal(await readSlots("a"), 0);
   });
 
+  test("an increment without a lease is given back oldest first, and no decrement takes away a lease", async () => {
+    await call(plane, "POST", `${V2}/`, { name: "a", limit: 10 });
+    const { body } = await take(["a"], 2);
+    await call(plane, "POST", `${V2}/increment`, { names: ["a"], slots: 3, mode: "concurrency" });
+    await call(plane, "POST", `${V2}/increment`, { names: ["a"], slots: 2, mode: "concurrency" });
+
+    await call(plane, "POST", `${V2}/decrement`, { names: ["a"], slots: 4, occupancy_seconds: 1 });
+    assert.equal(await readSlots("a"), 3);
+    await call(plane, "POST", `${V2}/decrement`, { names: ["a"], slots: 9, occupancy_seconds: 1 });
+    assert.equal(await readSlots("a"), 2);
+    await call(plane, "POST", `${V2}/decrement-with-lease`, { lease_id: body.lease_id });
+    assert.equal(await readSlots("a"), 0);
+    plane.moveClock(365 * 86_400);
+    await call(plane, "POST", `${V2}/increment`, { names: ["a"], slots: 1, mode: "concurrency" });
+    plane.moveClock(365 * 86_400);
+    assert.equal(await readSlots("a"), 1);
+  });
+
+  test("an operator sets what is held without a lease; leases stay with their holders", async () => {
+    await call(plane, "POST", `${V2}/`, { name: "a", limit: 5, active_slots: 4 });
+    await take(["a"]);
+
+    assert.equal(await readSlots("a"), 5);
+    await call(plane, "PATCH", `${V2}/a`, { active_slots: 3 });
+    assert.equal(await readSlots("a"), 3);
+    await call(plane, "PATCH", `${V2}/a`, { active_slots: 0 });
+    assert.equal(await readSlots("a"), 1);
+  });
+
+  test("slots that were taken together decay one after the other, at the limit's rate", async () => {
+    await call(plane, "POST", `${V2}/`, { name: "rate", limit: 4, slot_decay_per_second: 2 });
+    const hit = async () =>
+      (await call(plane, "POST", `${V2}/increment`, { names: ["rate"], slots: 1, mode: "rate_limit" })).status;
+
+    assert.deepEqual([await hit(), await hit(), await hit(), await hit(), await hit()], [200, 200, 200, 200, 423]);
+    plane.moveClock(0.5);
+    assert.deepEqual([await readSlots("rate"), await hit(), await hit()], [3, 200, 423]);
+    plane.moveClock(1);
+    assert.equal(await readSlots("rate"), 2);
+    plane.moveClock(10);
+    assert.equal(await readSlots("rate"), 0);
+  });
+
+  test("a limit of a rate says exactly when to ask again", async () => {
+    await call(plane, "POST", `${V2}/`, { name: "rate", limit: 2, slot_decay_per_second: 0.1 });
+    await call(plane, "POST", `${V2}/increment`, { names: ["rate"], slots: 2, mode: "rate_limit" });
+
+    const refused = await call(plane, "POST", `${V2}/increment`, { names: ["rate"], slots: 1, mode: "rate_limit" });
+    const wait = Number(refused.headers["retry-after"]);
+
+    assert.ok(wait >= 10 && wait <= 11, String(wait));
+    plane.moveClock(wait);
+    const granted = await call(plane, "POST", `${V2}/increment`, { names: ["rate"], slots: 1, mode: "rate_limit" });
+    assert.equal(granted.status, 200);
+  });
+
+  test("a lease on slots that decay gives them back early, and renewing it does not keep them", async () => {
+    await call(plane, "POST", `${V2}/`, { name: "rate", limit: 1, slot_decay_per_second: 0.01 });
+    const first = await take(["rate"]);
+    await call(plane, "POST", `${V2}/decrement-with-lease`, { lease_id: first.body.lease_id });
+    const second = await take(["rate"]);
+    plane.moveClock(50);
+    await call(plane, "POST", `${V2}/leases/${second.body.lease_id}/renew`, { lease_duration: 600 });
+    assert.equal(await readSlots("rate"), 1);
+    plane.moveClock(51);
+
+    assert.deepEqual([second.status, await readSlots("rate")], [200, 0]);
+  });
+
+  test("a limit that is switched off lets everybody through and is still named", async () => {
+    await call(plane, "POST", `${V2}/`, { name: "off", limit: 1, active: false });
+
+    const [first, second] = [await take(["off"]), await take(["off"])];
+
+    assert.deepEqual([first.status, second.status, first.body.limits.length], [200, 200, 1]);
+  });
+
   test("slots that decay give themselves back; only those can limit a rate", async () => {
     await call(plane, "POST", `${V2}/`, { name: "rate", limit: 1, slot_decay_per_second: 0.5 });
     await call(plane, "POST", `${V2}/`, { name: "steady", limit: 1 });

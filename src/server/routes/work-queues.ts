@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { getWorkQueueRuns } from "../../orchestration/get-scheduled-flow-runs.ts";
+import { getDeploymentRuns, getWorkQueueRuns } from "../../orchestration/get-scheduled-flow-runs.ts";
 import { createWorkQueue, deleteWorkQueue, updateWorkQueue } from "../../orchestration/work-queues.ts";
 import { FilterWorkQueues } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
@@ -23,6 +23,14 @@ const GetRuns = z.strictObject({
   limit: z.number().int().nullish(),
   scheduled_before: Timestamp.nullish(),
 });
+/** Prefect's runners serve a handful of deployments each. */
+const MAX_DEPLOYMENTS = 200;
+const GetDeploymentRuns = z.object({
+  deployment_ids: z.array(Uuid).max(MAX_DEPLOYMENTS),
+  scheduled_before: Timestamp.nullish(),
+  limit: z.number().int().nullish(),
+});
+const END_OF_TIME = "9999-12-31T23:59:59.999999Z";
 const MAXIMUM_LATE_RUNS = 0;
 
 /** Queues by their own id, whatever their pool. */
@@ -73,6 +81,17 @@ export function registerWorkQueues(api: App, { store, clock }: AppDeps): void {
       const isPoll = request.headers["x-prefect-ui"] === undefined;
       return getWorkQueueRuns(store, request.params.id, { ...due, isPoll });
     },
+  );
+}
+
+/** Runs of deployments that a runner serves, without a pool. */
+export function registerServedRuns(api: App, { store }: AppDeps): void {
+  api.post("/deployments/get_scheduled_flow_runs", { schema: { body: GetDeploymentRuns } }, ({ body }) =>
+    getDeploymentRuns(store, body.deployment_ids, {
+      // Without a time Prefect looks at all that is scheduled, however far ahead.
+      before: body.scheduled_before ?? END_OF_TIME,
+      limit: checkLimit(body.limit),
+    }),
   );
 }
 
