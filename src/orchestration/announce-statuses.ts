@@ -32,6 +32,6 @@ async function announce(tx: Tx, { bus }: Pick<LoopDeps, "bus">, change: StatusCh
     return false;
   }
   await tx.events.insert([event]);
-  tx.afterCommit(() => bus.publishEvent(event));
+  bus.announceEvents(tx, [event]);
   return true;
 }

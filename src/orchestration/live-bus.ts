@@ -1,15 +1,46 @@
 import type { ReceivedEvent } from "../prefect-api/events.ts";
 import type { Log } from "../prefect-api/logs.ts";
+import type { Tx } from "../storage/store.ts";
 
 type Listener<T> = (value: T) => void;
+type Announcing = Pick<Tx, "afterCommit" | "announce">;
 
 /**
- * Tells the sockets of this process what has just been committed. Publish only from `tx.afterCommit`: a subscriber
- * must never see what a crash could take back. Listeners are called at once and must not throw.
+ * Tells the sockets what has just been committed: announce what a transaction writes, on every plane and after the
+ * commit, because a subscriber must never see what a crash could take back. Publish is for this process alone, and for
+ * what is on disk. Listeners are called at once and must not throw.
  */
 export class LiveBus {
   readonly #events = new Set<Listener<ReceivedEvent>>();
   readonly #logs = new Set<Listener<readonly Log[]>>();
+
+  get hasEventListeners(): boolean {
+    return this.#events.size > 0;
+  }
+
+  get hasLogListeners(): boolean {
+    return this.#logs.size > 0;
+  }
+
+  announceEvents(tx: Announcing, events: readonly ReceivedEvent[]): void {
+    tx.announce(
+      "events",
+      events.map(({ id }) => id),
+    );
+    tx.afterCommit(() => {
+      for (const event of events) {
+        this.publishEvent(event);
+      }
+    });
+  }
+
+  announceLogs(tx: Announcing, logs: readonly (Log & { id: string })[]): void {
+    tx.announce(
+      "logs",
+      logs.map(({ id }) => id),
+    );
+    tx.afterCommit(() => this.publishLogs(logs));
+  }
 
   publishEvent(event: ReceivedEvent): void {
     for (const listener of this.#events) {

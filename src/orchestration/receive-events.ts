@@ -31,11 +31,7 @@ async function receiveEventsIn(tx: Tx, bus: LiveBus, events: readonly ReceivedEv
       await recordTaskRun(tx, report, event.received);
     }
   }
-  tx.afterCommit(() => {
-    for (const event of added) {
-      bus.publishEvent(event);
-    }
-  });
+  bus.announceEvents(tx, added);
 }
 
 /** A task run is the same one by its keys within its flow run, whatever id a repeated execution gave it. */

@@ -4,7 +4,10 @@ import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { Store } from "../storage/store.ts";
 import type { LiveBus } from "./live-bus.ts";
 
-/** Stores a batch of log lines, and shows them to whoever follows them once they are on disk. */
+/**
+ * Stores a batch of log lines, and shows them to whoever follows them once they are on disk. A line that brings an id
+ * which is stored already is left out.
+ */
 export async function recordLogs(
   deps: { store: Pick<Store, "transaction">; bus: LiveBus },
   lines: readonly CreateLog[],
@@ -16,7 +19,7 @@ export async function recordLogs(
   const created = timestampFromDate(now);
   const logs = lines.map((line) => ({
     // Version 7: lines of one instant keep the order of their arrival.
-    id: uuidv7(),
+    id: line.id ?? uuidv7(),
     created,
     updated: created,
     name: line.name,
@@ -27,7 +30,9 @@ export async function recordLogs(
     task_run_id: line.task_run_id ?? null,
   }));
   await deps.store.transaction(async (tx) => {
-    await tx.logs.insert(logs);
-    tx.afterCommit(() => deps.bus.publishLogs(logs));
+    const stored = await tx.logs.insert(logs);
+    if (stored.length > 0) {
+      deps.bus.announceLogs(tx, stored);
+    }
   });
 }

@@ -138,7 +138,7 @@ async function announceState(
   const subject = { ...run, flowRun: run, parentTaskRun: parentTaskRun ?? null };
   const event: ReceivedEvent = buildFlowRunEvent(subject, before, state, state.timestamp);
   await tx.events.insert([event]);
-  tx.afterCommit(() => bus.publishEvent(event));
+  bus.announceEvents(tx, [event]);
   if (state.type === "SCHEDULED" && run.workPool !== null) {
     tx.wakeUps.notify("flow_run_scheduled", run.workPool.id);
   }

@@ -10,6 +10,7 @@ import type { ServerSettings } from "./config.ts";
 import { createTextLog } from "./log-text.ts";
 import { buildLoops } from "./loops/build-loops.ts";
 import { LoopRunner } from "./loops/run-loops.ts";
+import { relayAnnouncements } from "./relay-announcements.ts";
 
 /** How long requests that are under way may take once the plane is asked to stop. */
 const STOP_MS = 700;
@@ -36,10 +37,12 @@ export async function startServer(settings: ServerSettings): Promise<RunningServ
       clock: systemClock,
       bus,
       ...(loops === null ? {} : { loops }),
+      ...(settings.loops === null ? {} : { cancellingTimeoutSeconds: settings.loops.cancellingTimeoutSeconds }),
       credentials: settings.authString === null ? null : new Credentials(settings.authString),
       logLevel: settings.logLevel,
       ...(settings.logFormat === "text" ? { logStream: createTextLog((line) => process.stdout.write(line)) } : {}),
     });
+    relayAnnouncements(store, bus, app.log);
     const apiUrl = `${await listen(app, settings)}/api`;
     app.log.info(
       { api_url: apiUrl, database: describeDatabase(settings.database), auth: settings.authString !== null },

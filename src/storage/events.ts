@@ -51,6 +51,18 @@ export class EventStore {
     return rows.map(eventFromRow);
   }
 
+  /** Those of the ids that are there, in the order in which they occurred. */
+  async listByIds(ids: readonly string[]): Promise<ReceivedEvent[]> {
+    const rows = await this.#db
+      .selectFrom("events")
+      .selectAll()
+      .where(combine("and_", anyOf("id", ids)))
+      .orderBy("occurred")
+      .orderBy("id")
+      .execute();
+    return rows.map(eventFromRow);
+  }
+
   /** How many events `list` would answer in all, counted up to `most`. */
   async count(filter: EventFilter, most: number): Promise<number> {
     const counted = this.#db.selectFrom("events").select("id").where(narrow(filter)).limit(most).as("counted");

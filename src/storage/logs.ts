@@ -1,7 +1,7 @@
 import type { Kysely } from "kysely";
 import type { FilterLogs } from "../prefect-api/filters.ts";
 import type { Log } from "../prefect-api/logs.ts";
-import { matchLog } from "./conditions.ts";
+import { anyOf, combine, matchLog } from "./conditions.ts";
 import type { Database } from "./database-types.ts";
 
 /** Rows of one insert: 8 parameters each, and SQLite takes 32,766 in a statement. Fixed, so that the statement is cached. */
@@ -17,13 +17,33 @@ export class LogStore {
     this.#db = db;
   }
 
-  async insert(logs: readonly StoredLog[]): Promise<void> {
+  /** Answers those that were not here yet, in their order: a line that a worker sends again is stored once. */
+  async insert(logs: readonly StoredLog[]): Promise<StoredLog[]> {
+    const inserted = new Set<string>();
     for (let start = 0; start < logs.length; start += ROWS_PER_INSERT) {
-      await this.#db
+      const rows = await this.#db
         .insertInto("logs")
         .values(logs.slice(start, start + ROWS_PER_INSERT).map(({ updated: _updated, ...row }) => row))
+        .onConflict((conflict) => conflict.column("id").doNothing())
+        .returning("id")
         .execute();
+      for (const { id } of rows) {
+        inserted.add(id);
+      }
     }
+    return logs.filter(({ id }) => inserted.delete(id));
+  }
+
+  /** Those of the ids that are there, in the order in which they were written. */
+  async listByIds(ids: readonly string[]): Promise<Log[]> {
+    const rows = await this.#db
+      .selectFrom("logs")
+      .selectAll()
+      .where(combine("and_", anyOf("id", ids)))
+      .orderBy("timestamp")
+      .orderBy("id")
+      .execute();
+    return rows.map(logFromRow);
   }
 
   /** In time order; lines of one instant in the order of their arrival. */

@@ -4,8 +4,9 @@ import { WAKE_UP_CHANNELS, type WakeUp } from "./wake-ups.ts";
 
 /** Of LISTEN and NOTIFY; they do not reach beyond the database. */
 export const CHANNEL = "flowyard";
-/** PostgreSQL takes less than 8000 bytes. Ids and keys are short, so that a message is full before this is passed by much. */
-const MAX_MESSAGE_CHARACTERS = 3000;
+/** PostgreSQL takes less than 8000 bytes; these have up to three each, and JSON's quotes come on top. */
+const MAX_MESSAGE_CHARACTERS = 2000;
+const IDS_TOGETHER = 50;
 const MAX_KEY_CHARACTERS = 200;
 
 /** What a batch tells once it is committed. */
@@ -17,7 +18,7 @@ export interface Outbox {
 const Message = z.object({
   plane: z.string(),
   wakeUps: z.array(z.object({ channel: z.enum(WAKE_UP_CHANNELS), key: z.string() })),
-  announced: z.array(z.object({ kind: z.enum(["events", "logs"]), id: z.string() })),
+  announced: z.array(z.object({ kind: z.enum(["events", "logs"]), ids: z.array(z.string()) })),
 });
 export type Message = z.infer<typeof Message>;
 
@@ -40,8 +41,11 @@ export function buildMessages({ wakeUps, announced }: Outbox, plane: string): st
     const short = key.slice(0, MAX_KEY_CHARACTERS);
     current(channel.length + short.length).wakeUps.push({ channel, key: short });
   }
-  for (const announcement of announced) {
-    current(announcement.id.length + announcement.kind.length).announced.push(announcement);
+  for (const { kind, ids } of announced) {
+    for (let start = 0; start < ids.length; start += IDS_TOGETHER) {
+      const together = ids.slice(start, start + IDS_TOGETHER);
+      current(together.join().length).announced.push({ kind, ids: together });
+    }
   }
   return messages.map((message) => JSON.stringify(message));
 }

@@ -79,10 +79,10 @@ export interface Tx extends Nouns {
   announce(kind: Announcement["kind"], ids: readonly string[]): void;
 }
 
-/** A row that another plane has written. */
+/** Rows that a plane has written. */
 export interface Announcement {
   kind: "events" | "logs";
-  id: string;
+  ids: readonly string[];
 }
 
 /**

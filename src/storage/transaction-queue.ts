@@ -60,7 +60,7 @@ export class TransactionQueue<T> {
         this.#left.afterCommit.push(callback);
       },
       wakeUps: { notify: (channel, key) => this.#left.wakeUps.set(`${channel} ${key}`, { channel, key }) },
-      announce: (kind, ids) => this.#left.announced.push(...ids.map((id) => ({ kind, id }))),
+      announce: (kind, ids) => this.#left.announced.push({ kind, ids }),
     });
   }
 
