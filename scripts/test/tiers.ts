@@ -1,5 +1,5 @@
 import { readdir } from "node:fs/promises";
-import { join, relative, sep } from "node:path";
+import { basename, join, relative, sep } from "node:path";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -27,6 +27,9 @@ const SLOW_TIERS: Record<string, number> = { system: SYSTEM_TIMEOUT_MS, long: LO
 /** These run once more on PostgreSQL: all that reads or writes a store. */
 const ON_BOTH_DATABASES = ["storage", "orchestration", "server"];
 
+/** Files whose names begin so are about that database alone. */
+const ABOUT_ONE = { sqlite: "sqlite-", postgres: "postgres-" };
+
 /** Every tier, in the order to run them: contract, the rooms, the slow ones. */
 export async function listTiers(): Promise<Tier[]> {
   const byTier = new Map<string, string[]>();
@@ -37,18 +40,28 @@ export async function listTiers(): Promise<Tier[]> {
     }
   }
   const tiers = [...byTier].flatMap(([folder, files]): Tier[] => {
+    const isOnBoth = ON_BOTH_DATABASES.includes(folder);
     const tier: Tier = {
       name: folder,
       folder,
       database: "sqlite",
-      files: files.sort(),
+      files: isOnBoth ? selectFiles(files, ABOUT_ONE.postgres) : files.sort(),
       isolated: folder in SLOW_TIERS,
       timeoutMs: SLOW_TIERS[folder] ?? FAST_TIMEOUT_MS,
     };
-    const again: Tier = { ...tier, name: `${folder} (postgres)`, database: "postgres" };
-    return ON_BOTH_DATABASES.includes(folder) ? [tier, again] : [tier];
+    const again: Tier = {
+      ...tier,
+      name: `${folder} (postgres)`,
+      database: "postgres",
+      files: selectFiles(files, ABOUT_ONE.sqlite),
+    };
+    return isOnBoth ? [tier, again] : [tier];
   });
   return tiers.sort((a, b) => rankTier(a.folder) - rankTier(b.folder) || a.name.localeCompare(b.name));
+}
+
+function selectFiles(files: string[], without: string): string[] {
+  return files.filter((file) => !basename(file).startsWith(without)).sort();
 }
 
 function rankTier(name: string): number {

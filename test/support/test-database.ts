@@ -30,11 +30,13 @@ export async function takePostgresDatabase(): Promise<TestDatabase> {
   };
 }
 
-/** A database without any table, removed afterwards. */
-export async function createBlankDatabase(): Promise<TestDatabase> {
+/** A database without any table, removed afterwards. `options` are those of `create database`. */
+export async function createBlankDatabase(options = ""): Promise<TestDatabase> {
   const directory = await findDirectory();
   const name = nextName();
-  await withClient(buildUrl({ directory }, "postgres"), (client) => client.query(`create database ${name}`));
+  await withClient(buildUrl({ directory }, "postgres"), (client) =>
+    client.query(`create database ${name} template template0 ${options}`),
+  );
   return {
     url: buildUrl({ directory }, name),
     async [Symbol.asyncDispose]() {
