@@ -42,6 +42,8 @@ export const Machine = z.object({
     directory: z.string(),
     account: z.string().nullable(),
   }),
+  /** Docker's buildx; tests link it into a folder `cli-plugins` of a Docker configuration of their own. */
+  buildx: partOf({ plugin: z.string(), version: z.string() }),
   /** Programs that check workflow files. */
   workflowLinters: partOf({ actionlint: z.string(), zizmor: z.string() }),
 });

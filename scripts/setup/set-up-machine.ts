@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { setUpBaseImage } from "./base-image.ts";
+import { setUpBuildx } from "./buildx.ts";
 import { cacheDirectory, stateDirectory } from "./config.ts";
 import { setUpDockerEngine } from "./docker-engine.ts";
 import { withLock } from "./lock.ts";
@@ -18,15 +19,16 @@ export async function setUpMachine(): Promise<Machine> {
   await mkdir(cacheDirectory, { recursive: true });
   await mkdir(stateDirectory, { recursive: true });
   const machine = await withLock(cacheDirectory, async () => {
-    const [engine, registry, prefect, oldestPrefect, postgres, workflowLinters] = await Promise.all([
+    const [engine, registry, prefect, oldestPrefect, postgres, buildx, workflowLinters] = await Promise.all([
       setUpEngineAndImage(),
       setUpPart("registry", setUpRegistries),
       setUpPart("python", setUpPrefect),
       setUpPart("python", setUpOldestPrefect),
       setUpPart("postgres", setUpPostgres),
+      setUpPart("buildx", setUpBuildx),
       setUpPart("workflow linters", setUpWorkflowLinters),
     ]);
-    return Machine.parse({ ...engine, registry, prefect, oldestPrefect, postgres, workflowLinters });
+    return Machine.parse({ ...engine, registry, prefect, oldestPrefect, postgres, buildx, workflowLinters });
   });
   await writeFile(machineFile, JSON.stringify(machine, null, 2));
   return machine;

@@ -1,9 +1,13 @@
 import { execFile, spawn } from "node:child_process";
-import { resolve } from "node:path";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
+import { z } from "zod";
 import { UserError } from "../shared/errors.ts";
 import type { Dockerfile } from "./build-context.ts";
+import { buildxError } from "./errors.ts";
 
 /** What the engine's own API cannot do. Texts as `docker buildx build` takes them. */
 export interface BuildxOptions {
@@ -41,11 +45,33 @@ export function needsBuildx(platforms: readonly string[], options: BuildxOptions
 
 const TAIL_LINES = 20; // enough for a Python traceback's end
 
-/** Builds with Docker's CLI. Throws BUILDX_MISSING, IMAGE_BUILD_FAILED. */
-export async function buildWithBuildx(request: BuildxRequest): Promise<void> {
+/** What buildx writes beside its log. Its names for an image that went into the engine are no digests of a registry. */
+const Metadata = z.object({ "containerimage.digest": z.string().optional() });
+
+/**
+ * Builds with Docker's CLI. Answers the digest that a pushed image has in its registry.
+ * Throws BUILDX_MISSING, BUILDER_UNFIT, IMAGE_BUILD_FAILED.
+ */
+export async function buildWithBuildx(request: BuildxRequest): Promise<string | undefined> {
   await requireBuildx(request);
+  const folder = await mkdtemp(join(tmpdir(), "flowyard-buildx-"));
+  try {
+    const metadataFile = join(folder, "metadata.json");
+    await runBuildx(request, metadataFile);
+    return request.push ? await readDigest(metadataFile) : undefined;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function readDigest(metadataFile: string): Promise<string | undefined> {
+  const text = await readFile(metadataFile, "utf8").catch(() => "{}"); // older than the option
+  return Metadata.parse(JSON.parse(text))["containerimage.digest"];
+}
+
+async function runBuildx(request: BuildxRequest, metadataFile: string): Promise<void> {
   const lastLines: string[] = [];
-  const args = buildArguments(request);
+  const args = buildArguments(request, metadataFile);
   const child = spawn("docker", args, {
     env: { ...request.env, DOCKER_HOST: request.engineUrl },
     stdio: ["pipe", "pipe", "pipe"],
@@ -66,11 +92,7 @@ export async function buildWithBuildx(request: BuildxRequest): Promise<void> {
   });
   const [code] = await Promise.all([ended, read(child.stdout), read(child.stderr)]);
   if (code !== 0) {
-    const failing = lastLines.findLast((line) => /\bERROR\b/i.test(line)) ?? `exit code ${code}`;
-    const output = lastLines.map((line) => `    ${line}`).join("\n");
-    throw new UserError("IMAGE_BUILD_FAILED", `Image "${request.tags[0]}" could not be built: ${failing}\n${output}`, {
-      hint: "Correct the Dockerfile, what it copies, or the options of buildx, and build again.",
-    });
+    throw buildxError(request.tags[0] ?? "", lastLines, code);
   }
 }
 
@@ -97,7 +119,7 @@ function requireBuildx({ env, signal }: BuildxRequest): Promise<void> {
   });
 }
 
-function buildArguments(request: BuildxRequest): string[] {
+function buildArguments(request: BuildxRequest, metadataFile: string): string[] {
   const { options } = request;
   const repeat = (flag: string, values: readonly string[] = []) => values.flatMap((value) => [flag, value]);
   const pairs = (values: Record<string, string>) => Object.entries(values).map(([key, value]) => `${key}=${value}`);
@@ -105,6 +127,7 @@ function buildArguments(request: BuildxRequest): string[] {
     "buildx",
     "build",
     "--progress=plain",
+    `--metadata-file=${metadataFile}`,
     request.push ? "--push" : "--load",
     ...repeat("--tag", request.tags),
     ...(request.platforms.length === 0 ? [] : ["--platform", request.platforms.join(",")]),
@@ -116,7 +139,8 @@ function buildArguments(request: BuildxRequest): string[] {
     ...(request.networkMode === undefined ? [] : ["--network", request.networkMode]),
     ...repeat("--cache-from", options.cacheFrom),
     ...repeat("--cache-to", options.cacheTo),
-    ...(options.provenance === undefined ? [] : [`--provenance=${options.provenance}`]),
+    // Left alone, buildx attaches one to what it pushes: the same build would have another digest every time.
+    `--provenance=${options.provenance ?? "false"}`,
     ...repeat("--secret", options.secrets),
     ...repeat("--ssh", options.ssh),
     "--file",

@@ -172,6 +172,31 @@ export function pushRefused(image: string, text: string, cause: unknown): UserEr
   });
 }
 
+/**
+ * What a builder cannot do, in buildx's own words, with engine 20.10 and buildx 0.29:
+ * ERROR: failed to build: Cache export is not supported for the docker driver.
+ * ERROR: failed to build: Attestation is not supported for the docker driver.
+ * ERROR: failed to build: Multi-platform build is not supported for the docker driver.
+ * ERROR: failed to build: docker exporter does not currently support exporting manifest lists
+ */
+const UNFIT_BUILDER =
+  /^ERROR: (?:failed to [\w ]+: )*(.* is not supported for the \S+ driver|\S+ exporter does not .*support .*?)\.?$/i;
+
+/** Turns the last lines of buildx into the error to throw. */
+export function buildxError(image: string, lines: readonly string[], code: number | null): UserError {
+  const unfit = lines.map((line) => UNFIT_BUILDER.exec(line)?.[1]).find((text) => text !== undefined);
+  if (unfit !== undefined) {
+    return new UserError("BUILDER_UNFIT", `The builder that buildx uses cannot build image "${image}": ${unfit}.`, {
+      hint: "Make one that can: docker/setup-buildx-action in a step before, or `docker buildx create --use`. The engine's own builder takes one platform, any cache-from, and cache-to: type=inline.",
+    });
+  }
+  const failing = lines.findLast((line) => /\bERROR\b/i.test(line)) ?? `exit code ${code}`;
+  const output = lines.map((line) => `    ${line}`).join("\n");
+  return new UserError("IMAGE_BUILD_FAILED", `Image "${image}" could not be built: ${failing}\n${output}`, {
+    hint: "Correct the Dockerfile, what it copies, or the options of buildx, and build again.",
+  });
+}
+
 function diskFull(doing: string, text: string, cause: unknown): UserError {
   return new UserError("DOCKER_DISK_FULL", `The Docker engine ran out of disk space while ${doing}: ${text}`, {
     hint: "Free space where Docker keeps its data (`docker system df` shows what uses it, `docker system prune` removes what nothing uses).",

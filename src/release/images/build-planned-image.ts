@@ -68,7 +68,7 @@ async function runBuildx(
   onLine: (line: string) => void,
 ): Promise<string | undefined> {
   const tags = [...listTags(image), ...listContentTags(image)];
-  const push = goesStraightToRegistry(spec);
+  const push = goesStraightToRegistry(image);
   const stays = [...image.names.values()].find((name) => !name.isPushed);
   if (push && stays !== undefined) {
     throw new UserError("STEP_FAILED", `Image "${stays.name}" is for several platforms, which an engine cannot keep.`, {
@@ -76,7 +76,7 @@ async function runBuildx(
     });
   }
   const { contextDir, dockerfile, platforms, buildArgs, labels, target, noCache, pull, networkMode } = spec;
-  await buildWithBuildx({
+  const digest = await buildWithBuildx({
     ...{ contextDir, dockerfile, tags, platforms, buildArgs, labels, target, noCache, pull, networkMode },
     options: spec.buildx,
     push,
@@ -85,11 +85,18 @@ async function runBuildx(
     onLine,
     signal: options.registry.signal,
   });
+  image.pushedDigest = digest ?? null;
   return push ? undefined : (await findImage(engine, tags[0] ?? ""))?.Id;
 }
 
-export function goesStraightToRegistry(spec: BuildSpec): boolean {
-  return spec.platforms.length > 1;
+/** What no engine can keep: several platforms, and the provenance of an image that is pushed. */
+export function goesStraightToRegistry({ spec, names }: PlannedImage): boolean {
+  if (spec === null) {
+    return false;
+  }
+  const { provenance = "false" } = spec.buildx;
+  const isPushed = [...names.values()].every((name) => name.isPushed);
+  return spec.platforms.length > 1 || (provenance !== "false" && isPushed);
 }
 
 function buildOriginLabels(origin: ImageOrigin): Record<string, string> {

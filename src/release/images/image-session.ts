@@ -163,6 +163,7 @@ function isNameUnknown({ names }: PlannedImage): boolean {
 }
 
 const NEW_IMAGE = {
+  pushedDigest: null,
   imageId: undefined,
   isSettled: false,
   outcome: "planned",

@@ -50,6 +50,8 @@ export interface PlannedImage {
   /** False when the user asks for a build without caches. */
   mayBeReused: boolean;
   names: Map<string, ImageName>;
+  /** What buildx says that the registry has; null for an image that did not go straight there. */
+  pushedDigest: string | null;
   /** Of this engine, once the image is on it. */
   imageId: string | undefined;
   /** It is where it should be, under all its tags, as far as it is known by now. */

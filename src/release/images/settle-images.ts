@@ -159,8 +159,8 @@ async function publish(image: PlannedImage, name: ImageName, options: ImageSessi
   const [firstTag = "latest", ...otherTags] = name.tags;
   const contentTag = image.contentHash === null ? undefined : buildContentTag(image.contentHash);
   const pushed = contentTag ?? firstTag;
-  if (name.digest === null && image.spec !== null && goesStraightToRegistry(image.spec)) {
-    name.digest = await findPublished(name, pushed, options);
+  if (name.digest === null && goesStraightToRegistry(image)) {
+    name.digest = (await findPublished(name, pushed, options)) ?? image.pushedDigest;
   }
   if (name.digest === null) {
     options.progress(`Pushing image ${name.name}:${firstTag}`);

@@ -114,7 +114,7 @@ describe("an image whose registry cannot be seen from here", () => {
 
     const [version, build = ""] = (await readFile(path.join(folder, "asked"), "utf8")).split("\n");
     assert.equal(version, "buildx version");
-    assert.match(build, /^buildx build --progress=plain --load --tag etl:v1 --tag etl:fy-\w+ --build-arg N=1 --label /);
+    assert.match(build, /^buildx build --progress=plain --metadata-file=\S+ --load --tag etl:v1 --tag etl:fy-\w+ --build-arg N=1 --label /);
     assert.match(build, /--target run --cache-from type=gha,scope=etl --cache-to type=gha,mode=max --provenance=false/);
     assert.ok(said.includes("[etl:v1] #1 [internal] load\n"), said.join(""));
   });
