@@ -5,7 +5,7 @@ import type { BatchResult } from "./change-each.ts";
 const DAY_SECONDS = 86_400;
 
 /** Rows of one transaction. Everybody who writes waits while they go: each kind costs some ten milliseconds at most. */
-const MOST_RUNS = 25;
+const MOST_RUNS = 20;
 const MOST_LINES = 500;
 const MOST_TASK_RUNS = 100;
 const MOST_EVENTS = 500;

@@ -102,6 +102,9 @@ async function writeChange(
   await noteFreedSlots(tx, run, entered, now);
   await changeClaim(tx, run, entered.state, entered.policy);
   await announceState(tx, deps, { ...run, run_count: entered.times.run_count }, run.state, entered.state);
+  if (entered.state.type === "CANCELLED") {
+    tx.wakeUps.notify("flow_run_cancelled", run.id);
+  }
   return entered.state;
 }
 

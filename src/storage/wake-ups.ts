@@ -1,8 +1,8 @@
 /**
  * What a loop or a long poll may wait for, and what its key is: a run of a work pool (`work pool id`) is due or may
  * become so; a slot (`id of what limits`: concurrency limit, work queue, work pool) is free; a release was applied
- * (`release id`); schedules of a deployment want other runs (`deployment id`);
- * a pool, queue or deployment is likely to have another status (`work pool id`).
+ * (`release id`); schedules of a deployment want other runs (`deployment id`); a pool, queue or deployment is likely to
+ * have another status (`work pool id`); what a run called is to be cancelled with it (`flow run id`).
  */
 export const WAKE_UP_CHANNELS = [
   "flow_run_scheduled",
@@ -10,6 +10,7 @@ export const WAKE_UP_CHANNELS = [
   "release_applied",
   "schedule_changed",
   "status_changed",
+  "flow_run_cancelled",
 ] as const;
 export type WakeUpChannel = (typeof WAKE_UP_CHANNELS)[number];
 

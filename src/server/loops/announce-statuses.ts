@@ -10,6 +10,7 @@ export function buildAnnounceStatuses(deps: LoopDeps): Loop {
   return {
     name: "announce-statuses",
     everyMs: EVERY_MS,
+    wakeOn: "status_changed",
     essential: false,
     tick: ({ now }) => announceStatuses(deps, now, MOST),
   };

@@ -10,6 +10,7 @@ export function buildFinishCancelling(deps: LoopDeps, { cancellingTimeoutSeconds
   return {
     name: "finish-cancelling",
     everyMs: EVERY_MS,
+    wakeOn: "flow_run_cancelled",
     essential: false,
     tick: ({ now }) => finishCancelling(deps, now, { timeoutSeconds: cancellingTimeoutSeconds, most: MOST }),
   };

@@ -5,7 +5,7 @@ import type { Loop, LoopDeps } from "./loop.ts";
 
 const EVERY_MS = 600_000;
 /** Requests are given this many times as long as a batch took before the next one. */
-const PAUSE_FACTOR = 2;
+const PAUSE_FACTOR = 4;
 
 /** Removes runs, logs and events that were kept long enough. */
 export function buildRemoveOld(deps: LoopDeps, { retention }: LoopSettings): Loop {
