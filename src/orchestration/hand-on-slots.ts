@@ -33,7 +33,7 @@ export async function handOnSlots(
 
 /** Reads first: a second in which nothing happened costs no turn of the writer. */
 async function wakeWhoCanStart(store: Store, now: Timestamp): Promise<number> {
-  const [first] = await store.waitingRuns.listAwaitingSlot(now, null, 1);
+  const [first] = await store.waitingRuns.listAwaitingSlot(null, 1);
   return first === undefined ? 0 : store.transaction((tx) => wakeSlotWaiters(tx, now));
 }
 

@@ -173,7 +173,8 @@ const copyScheduledTime: Rule = ({ run, proposed, now }) => {
   const scheduledTime = run.state.state_details.scheduled_time;
   // The time that it was told to wait for a slot is over with the slot.
   const waitedForSlot = run.state.name === "AwaitingConcurrencySlot" && scheduledTime !== null && scheduledTime > now;
-  return { outcome: "amend", details: { scheduled_time: waitedForSlot ? now : scheduledTime } };
+  const startTime = waitedForSlot ? (run.expected_start_time ?? now) : scheduledTime;
+  return { outcome: "amend", details: { scheduled_time: startTime } };
 };
 
 /** Workers prefetch, so engines may be up before the time has come. */

@@ -19,6 +19,8 @@ export interface TransitionRun {
   parent_task_run_id: string | null;
   infrastructure_pid: string | null;
   run_count: number;
+  /** Its first scheduled time. */
+  expected_start_time?: Timestamp | null;
   empirical_policy: EmpiricalPolicy;
   state: State | null;
 }

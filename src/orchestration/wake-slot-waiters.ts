@@ -11,7 +11,7 @@ const MAX_RUNS = 1000;
  * the line, which is its first scheduled time. Answers how many there were.
  */
 export async function wakeSlotWaiters(tx: Tx, now: Timestamp, limitId: string | null = null): Promise<number> {
-  const awaiting = await tx.waitingRuns.listAwaitingSlot(now, limitId, MAX_RUNS);
+  const awaiting = await tx.waitingRuns.listAwaitingSlot(limitId, MAX_RUNS);
   const byLimit = Map.groupBy(awaiting, (run) => run.limit_id);
   const free = await tx.waitingRuns.countFree([...byLimit.keys()].filter((id) => id !== null));
   let woken = 0;
@@ -30,8 +30,7 @@ export async function wakeSlotWaiters(tx: Tx, now: Timestamp, limitId: string | 
 }
 
 async function wake(tx: Tx, run: AwaitingRun, now: Timestamp): Promise<void> {
-  const { expected_start_time: expected } = run;
-  await tx.waitingRuns.makeDue(run.id, expected !== null && expected < now ? expected : now);
+  await tx.waitingRuns.makeDue(run.id, run.expected_start_time ?? now);
   if (run.work_pool_id !== null) {
     tx.wakeUps.notify("flow_run_scheduled", run.work_pool_id);
   }

@@ -31,7 +31,7 @@ export interface DueRun {
   limitId: string | null;
 }
 
-/** A run that was told to wait for a slot of its deployment, and is not due again yet. */
+/** A run that was told to wait for a slot of its deployment, and has not got its place in the line back. */
 export interface AwaitingRun {
   id: string;
   expected_start_time: string | null;
@@ -106,7 +106,7 @@ export class WaitingRunStore {
   }
 
   /** Of this limit, or of all; the more urgent queue first, then the longest waiting. */
-  async listAwaitingSlot(now: string, limitId: string | null, limit: number): Promise<AwaitingRun[]> {
+  async listAwaitingSlot(limitId: string | null, limit: number): Promise<AwaitingRun[]> {
     return await this.#db
       .selectFrom("flow_runs as r")
       .leftJoin("deployments as d", "d.id", "r.deployment_id")
@@ -117,7 +117,7 @@ export class WaitingRunStore {
       .select(["r.id", "r.expected_start_time", "q.work_pool_id", "c.id as limit_id"])
       .where("r.state_name", "=", "AwaitingConcurrencySlot")
       .where("r.state_type", "=", "SCHEDULED")
-      .where("r.next_scheduled_start_time", ">", now)
+      .whereRef("r.next_scheduled_start_time", ">", "r.expected_start_time")
       .$if(limitId !== null, (query) => query.where("d.concurrency_limit_id", "=", limitId ?? ""))
       .orderBy(sql`coalesce(q.priority, 0)`)
       .orderBy("r.expected_start_time")
@@ -128,17 +128,11 @@ export class WaitingRunStore {
 
   /** Due runs of deployments that cancel what is due while their limit is full. */
   async listToCancel(now: string, limit: number): Promise<string[]> {
-    const rows = await this.#db
-      .selectFrom("flow_runs as r")
-      .innerJoin("deployments as d", "d.id", "r.deployment_id")
-      .select("r.id")
-      .where(sql<SqlBool>`d.id in (${selectBlockedDeployments(now, [])})`)
-      .where(sql<SqlBool>`d.concurrency_options like '%CANCEL_NEW%'`)
-      .where(sql<SqlBool>`r.state_type = 'SCHEDULED' and r.holds_slot = 0`)
-      .where("r.next_scheduled_start_time", "<=", now)
-      .orderBy("r.next_scheduled_start_time")
-      .limit(limit)
-      .execute();
+    const { rows } = await sql<{ id: string }>`select r.id from deployments d cross join flow_runs r
+      where d.concurrency_options like '%CANCEL_NEW%' and d.id in (${selectBlockedDeployments(now, [])})
+        and r.deployment_id = d.id and r.state_type = 'SCHEDULED' and r.holds_slot = 0
+        and r.next_scheduled_start_time <= ${now}
+      order by r.next_scheduled_start_time limit ${limit}`.execute(this.#db);
     return rows.map(({ id }) => id);
   }
 
@@ -177,7 +171,10 @@ function selectDueOf({ of, id, limit }: DueSource, rank: number, { before, after
     order by r.next_scheduled_start_time limit ${limit}) ${sql.raw(`source_${rank}`)}`;
 }
 
-/** Deployments whose limit is full, found from the leases that are alive: they are few, whatever is deployed. */
+/**
+ * Deployments whose limit is full, found from the leases that are alive: they are few, whatever is deployed. SQLite takes
+ * the tables of a `cross join` in the order they are written.
+ */
 export function selectBlockedDeployments(now: string, spentLimitIds: readonly string[]): RawBuilder<unknown> {
   const spent =
     spentLimitIds.length === 0
@@ -191,7 +188,7 @@ export function selectBlockedDeployments(now: string, spentLimitIds: readonly st
     join concurrency_limits c on c.id = held.limit_id and c.active = 1 and held.taken >= c."limit"
     join deployments d on d.concurrency_limit_id = c.id
     union all
-    select d.id from concurrency_limits c join deployments d on d.concurrency_limit_id = c.id
-    where c."limit" = 0 and c.active = 1
+    select d.id from concurrency_limits c cross join deployments d
+    where d.concurrency_limit_id = c.id and c."limit" = 0 and c.active = 1
     ${spent}`;
 }
