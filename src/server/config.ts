@@ -68,13 +68,7 @@ export interface LoopSettings {
 
 /** Throws UserError CONFIG_INVALID with all problems at once, CREDENTIALS_REQUIRED for an open address without any. */
 export function parseServerSettings(env: NodeJS.ProcessEnv, flags: ServerFlags): ServerSettings {
-  const parsed = ServerConfig.safeParse(withoutEmpty(env));
-  if (!parsed.success) {
-    throw new UserError("CONFIG_INVALID", parsed.error.issues.map((issue) => describeProblem(issue, env)).join("\n"), {
-      hint: "docs/configuration.md lists every variable.",
-    });
-  }
-  const config = parsed.data;
+  const config = parseConfig(env);
   const settings = {
     host: flags.host ?? config.FLOWYARD_HOST,
     port: flags.port ?? config.FLOWYARD_PORT,
@@ -92,6 +86,16 @@ export function parseServerSettings(env: NodeJS.ProcessEnv, flags: ServerFlags):
     );
   }
   return settings;
+}
+
+function parseConfig(env: NodeJS.ProcessEnv): ServerConfig {
+  const parsed = ServerConfig.safeParse(withoutEmpty(env));
+  if (!parsed.success) {
+    throw new UserError("CONFIG_INVALID", parsed.error.issues.map((issue) => describeProblem(issue, env)).join("\n"), {
+      hint: "docs/configuration.md lists every variable.",
+    });
+  }
+  return parsed.data;
 }
 
 function readLoopSettings(config: ServerConfig): LoopSettings {
@@ -117,6 +121,12 @@ function describeProblem(issue: z.core.$ZodIssue, env: NodeJS.ProcessEnv): strin
   const field = Object.entries(ServerConfig.shape).find(([key]) => key === name)?.[1];
   const read = field !== undefined && secrets.has(field) ? "" : ` is "${env[name] ?? ""}"`;
   return `${name}${read}: ${issue.message}`;
+}
+
+/** Where everything is kept: a file, or a URL of PostgreSQL's. Throws UserError CONFIG_INVALID. */
+export function parseDatabaseSetting(env: NodeJS.ProcessEnv, flag: string | undefined): string {
+  const config = parseConfig(env);
+  return parseDatabase(flag ?? config.FLOWYARD_DATABASE_URL, config.FLOWYARD_HOME);
 }
 
 function parseDatabase(database: string | undefined, home: string): string {

@@ -33,6 +33,7 @@ export const ERROR_CODES = {
   CREDENTIALS_REQUIRED: { status: 400, fault: "user" },
   DATABASE_IN_USE: { status: 409, fault: "user" },
   DATABASE_UNUSABLE: { status: 503, fault: "user" },
+  BACKUP_REFUSED: { status: 409, fault: "user" },
   ADDRESS_IN_USE: { status: 409, fault: "user" },
   ADDRESS_UNUSABLE: { status: 409, fault: "user" },
   // Talking to a plane.

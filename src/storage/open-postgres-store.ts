@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
-import { sql } from "kysely";
+import { type Kysely, sql } from "kysely";
 import type { Pool } from "pg";
 import type { Clock } from "../shared/clock.ts";
 import { errorMessage, TransientError, UserError } from "../shared/errors.ts";
+import type { Database } from "./database-types.ts";
 import { migrate } from "./migrate.ts";
 import {
   buildMigratingKysely,
@@ -89,9 +90,22 @@ export async function migratePostgres(url: string): Promise<void> {
 }
 
 async function migrateOnce(url: string): Promise<void> {
+  await usingPool(url, migrate);
+}
+
+/** For questions of an administrator's. Throws UserError DATABASE_UNUSABLE. */
+export async function usingPostgres<T>(url: string, use: (db: Kysely<Database>) => Promise<T>): Promise<T> {
+  try {
+    return await usingPool(url, use);
+  } catch (error) {
+    throw error instanceof UserError ? error : unusable(url, error);
+  }
+}
+
+async function usingPool<T>(url: string, use: (db: Kysely<Database>) => Promise<T>): Promise<T> {
   const pool = createMigrator(url);
   try {
-    await migrate(buildMigratingKysely(pool));
+    return await use(buildMigratingKysely(pool));
   } finally {
     await pool.end();
   }

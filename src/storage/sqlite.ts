@@ -17,6 +17,11 @@ export function openConnection(file: string): DatabaseSync {
   return connection;
 }
 
+/** Opens a file that a plane may have open. */
+export function openReadOnly(file: string): DatabaseSync {
+  return new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, readOnly: true });
+}
+
 /** Kysely over node:sqlite: its own SQLite dialect, given the four methods of better-sqlite3 that it calls. */
 export function buildKysely(connection: DatabaseSync): Kysely<Database> {
   const statements = new Map<string, ReturnType<typeof wrapStatement>>();
