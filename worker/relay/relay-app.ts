@@ -1,0 +1,182 @@
+import replyFrom from "@fastify/reply-from";
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { z } from "zod";
+import { FENCING_TOKEN_HEADER } from "../../src/flowyard-api/claims.ts";
+import { Event } from "../../src/prefect-api/events.ts";
+import { CreateLog } from "../../src/prefect-api/logs.ts";
+import { registerSocketSupport, requireSubprotocol } from "../../src/sockets/socket-support.ts";
+import { decideAccess } from "./relay-access.ts";
+import type { RelayDeps } from "./relay-deps.ts";
+import { passThrough, takeEvents } from "./relay-sockets.ts";
+import { parseRunAuthString, type RunIdentity, readBasicAuthString } from "./run-token.ts";
+import { ServerVersion } from "./server-version.ts";
+
+/** As the plane's own. */
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
+const UPSTREAM_TIMEOUT_MS = 60_000;
+/** A final state waits this long for the lines that were said before it. */
+const SETTLE_MS = 5000;
+/** When a container asks again while the plane is away. */
+const RETRY_AFTER_SECONDS = 2;
+const SET_STATE = /^\/api\/flow_runs\/([0-9a-f-]{36})\/set_state\/?$/i;
+/** Says that somebody in front of the plane, or the plane itself, is away. */
+const AWAY_STATUS: ReadonlySet<number> = new Set([502, 503, 504]);
+
+/**
+ * What containers take for the plane. Logs and events go into the spool and are answered at once, whatever the plane
+ * does; the rest goes through to it. While it is away, containers are told to come back, which the real client does for
+ * as long as it takes without counting it as a failure (surface §1.1).
+ */
+export async function buildRelayApp(deps: RelayDeps): Promise<FastifyInstance> {
+  const app = Fastify({
+    bodyLimit: MAX_BODY_BYTES,
+    routerOptions: { maxParamLength: 2000 },
+    forceCloseConnections: true,
+  });
+  const identities = new WeakMap<FastifyRequest, RunIdentity>();
+  const version = new ServerVersion(deps.upstream);
+  await registerSocketSupport(app);
+  await app.register(replyFrom, {
+    base: new URL(deps.upstream.apiUrl).origin,
+    undici: { headersTimeout: UPSTREAM_TIMEOUT_MS, bodyTimeout: UPSTREAM_TIMEOUT_MS },
+    disableRequestLogging: true,
+  });
+  app.removeAllContentTypeParsers();
+  // What goes through is not read here.
+  app.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
+
+  app.get("/relay/health", (_request, reply) =>
+    reply.send({ plane: deps.plane.isThere, waiting_bytes: deps.spool.waitingBytes }),
+  );
+  await app.register((api, _options, done) => {
+    api.addHook("onRequest", (request, reply, next) => {
+      // Sockets bring their credentials in their first frame.
+      if (request.ws) {
+        next();
+        return;
+      }
+      const identity = identify(deps, request);
+      const refusal = identity === undefined ? UNAUTHORIZED : decideAccess(request.method, pathOf(request));
+      if (identity === undefined || refusal !== undefined) {
+        void reply.code(refusal?.status ?? UNAUTHORIZED.status).send(refusal?.body ?? UNAUTHORIZED.body);
+        return;
+      }
+      identities.set(request, identity);
+      next();
+    });
+    const forward = (request: FastifyRequest, reply: FastifyReply) =>
+      forwardRequest(deps, request, reply, identities.get(request));
+    void api.register((spooled, _spooledOptions, spooledDone) => {
+      registerSpooled(spooled, deps);
+      spooledDone();
+    });
+    api.get("/api/admin/version", async (_request, reply) => reply.type("application/json").send(await version.find()));
+    api.addHook("preValidation", requireSubprotocol);
+    api.get("/api/events/in", { websocket: true }, (socket) => void takeEvents(deps, socket));
+    api.route({
+      method: "GET",
+      url: "/api/*",
+      handler: forward,
+      wsHandler: (socket, request) => void passThrough(deps, socket, request),
+    });
+    api.route({ method: ["POST", "PUT", "PATCH", "DELETE"], url: "/api/*", handler: forward });
+    done();
+  });
+  return app;
+}
+
+const UNAUTHORIZED = { status: 401, body: { exception_message: "Unauthorized", code: "UNAUTHORIZED" } };
+
+function identify(deps: RelayDeps, request: FastifyRequest): RunIdentity | undefined {
+  const authString = readBasicAuthString(request.headers.authorization);
+  return authString === undefined ? undefined : parseRunAuthString(deps.secret, authString);
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split("?", 1)[0] ?? "";
+}
+
+function registerSpooled(api: FastifyInstance, deps: RelayDeps): void {
+  api.removeAllContentTypeParsers();
+  api.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));
+  for (const path of ["/api/logs", "/api/logs/"]) {
+    api.post(path, (request, reply) => {
+      const logs = parseBody(z.array(CreateLog), request.body);
+      if (!logs.success) {
+        return reply.code(422).send(describeProblem(logs.error));
+      }
+      deps.inbox.addLogs(logs.data);
+      return reply.code(201).type("application/json").send("null");
+    });
+  }
+  for (const path of ["/api/events", "/api/events/"]) {
+    api.post(path, (request, reply) => {
+      const events = parseBody(z.array(Event), request.body);
+      if (!events.success) {
+        return reply.code(422).send(describeProblem(events.error));
+      }
+      return deps.inbox.addEvents(events.data) ? reply.code(204).send() : sendAway(reply);
+    });
+  }
+}
+
+function parseBody<S extends z.ZodType>(schema: S, body: unknown) {
+  try {
+    return schema.safeParse(JSON.parse(String(body)));
+  } catch {
+    return schema.safeParse(undefined);
+  }
+}
+
+function describeProblem(error: z.ZodError) {
+  return { exception_message: "Invalid request received.", exception_detail: z.prettifyError(error) };
+}
+
+async function forwardRequest(
+  deps: RelayDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  identity: RunIdentity | undefined,
+): Promise<FastifyReply> {
+  const [, stateOf] = SET_STATE.exec(pathOf(request)) ?? [];
+  if (stateOf !== undefined && deps.plane.isThere) {
+    // Whoever watches the run sees its last lines before its end.
+    await deps.spool.untilSettled(AbortSignal.timeout(SETTLE_MS));
+  }
+  const { authorization } = deps.upstream;
+  const isOwnState = stateOf !== undefined && stateOf.toLowerCase() === identity?.flow_run_id;
+  const token = isOwnState ? identity?.fencing_token : null;
+  return reply.from(new URL(deps.upstream.apiUrl).pathname + request.url.slice("/api".length), {
+    retriesCount: 0,
+    rewriteRequestHeaders: (_request, headers) => {
+      const { authorization: _, ...rest } = headers;
+      return {
+        ...rest,
+        ...(authorization === undefined ? {} : { authorization }),
+        ...(typeof token === "number" ? { [FENCING_TOKEN_HEADER]: String(token) } : {}),
+      };
+    },
+    onResponse: (_request, _answer, response) => {
+      deps.plane.isThere = !AWAY_STATUS.has(reply.statusCode);
+      if (deps.plane.isThere) {
+        void reply.send(response.stream);
+        return;
+      }
+      response.stream.resume();
+      sendAway(reply);
+    },
+    onError: () => {
+      deps.plane.isThere = false;
+      sendAway(reply);
+    },
+  });
+}
+
+function sendAway(reply: FastifyReply): FastifyReply {
+  return reply
+    .code(503)
+    .removeHeader("content-length")
+    .headers({ "retry-after": String(RETRY_AFTER_SECONDS), "prefect-maintenance": "true" })
+    .type("application/json")
+    .send({ exception_message: "The control plane is away. This relay keeps what you say until it is back." });
+}

@@ -1,0 +1,105 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { FastifyInstance } from "fastify";
+import { buildCredentials } from "../../src/client/credentials.ts";
+import { createPrefectClient } from "../../src/client/prefect-client.ts";
+import { systemClock } from "../../src/shared/clock.ts";
+import { UserError } from "../../src/shared/errors.ts";
+import type { Logger } from "../../src/shared/logger.ts";
+import { forwardSpool } from "./forward-spool.ts";
+import { buildRelayApp } from "./relay-app.ts";
+import type { RelayDeps } from "./relay-deps.ts";
+import { Spool } from "./spool.ts";
+import { SpoolInbox } from "./spool-inbox.ts";
+
+export interface RelaySettings {
+  api: { apiUrl: string; authString: string | undefined; apiKey: string | undefined };
+  /** Holds the secret and the spool. */
+  folder: string;
+  /** Addresses of this machine: loopback, and the one by which containers reach it. */
+  hosts: readonly string[];
+  port: number;
+  maxSpoolBytes: number;
+}
+
+export interface RunningRelay {
+  port: number;
+  stop(): Promise<void>;
+}
+
+/** Throws UserError ADDRESS_IN_USE, CONFIG_INVALID. */
+export async function startRelay(settings: RelaySettings, logger: Logger): Promise<RunningRelay> {
+  const { authorization } = buildCredentials(settings.api);
+  const upstream = { ...settings.api, authorization };
+  await mkdir(settings.folder, { recursive: true, mode: 0o700 });
+  const spool = new Spool(join(settings.folder, "spool"), settings.maxSpoolBytes);
+  const plane = { isThere: true };
+  const deps: RelayDeps = {
+    upstream,
+    secret: await readSecret(settings.folder),
+    spool,
+    inbox: new SpoolInbox(spool, systemClock),
+    logger,
+    plane,
+  };
+  const stopping = new AbortController();
+  const client = createPrefectClient({ ...settings.api, signal: stopping.signal, retry: { retries: 0 } });
+  const { apps, port } = await listenEverywhere(deps, settings);
+  const forwarding = forwardSpool({ spool, client, logger, plane }, stopping.signal);
+  logger.info({ port, hosts: settings.hosts, waiting_bytes: spool.waitingBytes }, "Relay started");
+  return {
+    port,
+    stop: async () => {
+      await Promise.all(apps.map((app) => app.close()));
+      stopping.abort();
+      await forwarding;
+      spool.close();
+    },
+  };
+}
+
+/** The first address chooses the port when it is 0; the others follow. */
+async function listenEverywhere(
+  deps: RelayDeps,
+  settings: RelaySettings,
+): Promise<{ apps: FastifyInstance[]; port: number }> {
+  const apps: FastifyInstance[] = [];
+  let { port } = settings;
+  for (const host of settings.hosts) {
+    const app = await buildRelayApp(deps);
+    apps.push(app);
+    try {
+      await app.listen({ host, port });
+    } catch (cause) {
+      await Promise.all(apps.map((each) => each.close()));
+      throw new UserError("ADDRESS_IN_USE", `The relay cannot listen on ${host}:${port}: ${String(cause)}`, {
+        hint: "Choose another port with --port, or stop the relay that is there.",
+        cause,
+      });
+    }
+    const address = app.server.address();
+    port = typeof address === "object" && address !== null ? address.port : port;
+  }
+  return { apps, port };
+}
+
+const MIN_SECRET_CHARACTERS = 32;
+
+/** Made by whoever came first, relay or worker; both sign and check with it. */
+async function readSecret(folder: string): Promise<string> {
+  const secret = await provideSecret(folder);
+  if (secret.length < MIN_SECRET_CHARACTERS) {
+    throw new UserError("CONFIG_INVALID", `The relay's secret in ${folder} is too short to be one.`, {
+      hint: "Remove the file `secret` there; containers that were started with it lose their connection.",
+    });
+  }
+  return secret;
+}
+
+/** The secret of a relay's folder, made when there is none. */
+export async function provideSecret(folder: string): Promise<string> {
+  const path = join(folder, "secret");
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await writeFile(path, crypto.randomUUID() + crypto.randomUUID(), { flag: "wx", mode: 0o600 }).catch(() => undefined);
+  return (await readFile(path, "utf8")).trim();
+}
