@@ -1,6 +1,6 @@
-import { stripVTControlCharacters } from "node:util";
 import type { Log } from "../prefect-api/logs.ts";
 import type { Output } from "./output.ts";
+import { toSafeText } from "./safe-text.ts";
 import { showClock, showLocalTime } from "./show.ts";
 
 const LEVELS: [number, string][] = [
@@ -20,8 +20,8 @@ export function showLevel(level: number): string {
 function paintLine(output: Output, log: Log, time: string, subject: string): string {
   const level = showLevel(log.level);
   const style = log.level >= 40 ? "red" : log.level >= 30 ? "yellow" : "dim";
-  const message = stripVTControlCharacters(log.message).replaceAll("\r", "");
-  return `${time} | ${output.paint(style, level.padEnd(LEVEL_WIDTH))} | ${subject}${message}`;
+  const text = toSafeText(`${subject}${log.message}`);
+  return `${time} | ${output.paint(style, level.padEnd(LEVEL_WIDTH))} | ${text}`;
 }
 
 /** A line of a run that is being watched. */

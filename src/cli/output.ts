@@ -1,4 +1,5 @@
-import { stripVTControlCharacters, styleText } from "node:util";
+import { styleText } from "node:util";
+import { toSafeLine, toSafeText } from "./safe-text.ts";
 
 /** A stream that a command prints to; process.stdout and process.stderr are such. */
 export interface TextStream {
@@ -60,7 +61,7 @@ export function createOutput({ stdout, stderr, colors }: OutputOptions): Output 
     table(rows, columns) {
       if (!isTerminal.stdout) {
         for (const row of rows) {
-          line(columns.map((column) => toOneLine(column.value(row))).join("\t"));
+          line(columns.map((column) => toSafeLine(column.value(row))).join("\t"));
         }
         return;
       }
@@ -72,7 +73,7 @@ export function createOutput({ stdout, stderr, colors }: OutputOptions): Output 
       const shown = Object.entries(values).filter(([, value]) => value !== undefined && value !== null && value !== "");
       const width = Math.max(0, ...shown.map(([label]) => label.length));
       for (const [label, value] of shown) {
-        const text = typeof value === "object" ? JSON.stringify(value, null, 2) : String(value);
+        const text = toSafeText(typeof value === "object" ? JSON.stringify(value, null, 2) : String(value));
         const indented = text.replaceAll("\n", `\n${" ".repeat(width + COLUMN_GAP.length)}`);
         line(paint("dim", label.padEnd(width)) + COLUMN_GAP + indented);
       }
@@ -88,18 +89,13 @@ export function createOutput({ stdout, stderr, colors }: OutputOptions): Output 
   };
 }
 
-/** Text from a server must not move the cursor or break a row. */
-function toOneLine(text: string): string {
-  return stripVTControlCharacters(text).replace(/\s+/g, " ");
-}
-
 function cut(text: string, width: number): string {
   return text.length > width ? `${text.slice(0, Math.max(0, width - 1))}…` : text;
 }
 
 /** Columns as wide as their widest value; when the terminal is narrower, the widest ones give way first. */
 function layOutTable<Row>(rows: Row[], columns: Column<Row>[], width: number, paint: Output["paint"]): string[] {
-  const cells = rows.map((row) => columns.map((column) => toOneLine(column.value(row))));
+  const cells = rows.map((row) => columns.map((column) => toSafeLine(column.value(row))));
   const widths = columns.map((column, index) =>
     Math.max(column.title.length, ...cells.map((values) => values[index]?.length ?? 0)),
   );

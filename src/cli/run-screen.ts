@@ -3,6 +3,7 @@ import type { Log } from "../prefect-api/logs.ts";
 import type { ReceivedState } from "../prefect-api/states.ts";
 import { showWatchedLog } from "./log-lines.ts";
 import type { Output } from "./output.ts";
+import { toSafeLine, toSafeText } from "./safe-text.ts";
 import { showClock, styleOfState } from "./show.ts";
 import { showWait } from "./show-explanation.ts";
 
@@ -42,9 +43,12 @@ export function createRunScreen(output: Output, logsToStderr: boolean): RunScree
       }
       seenStates.add(key);
       const style = styleOfState(state.type);
-      const name = style === undefined ? state.name : output.paint(style, state.name, "stderr");
+      const stateName = toSafeLine(state.name);
+      const name = style === undefined ? stateName : output.paint(style, stateName, "stderr");
       const message =
-        state.message === null || state.message === undefined || state.message === "" ? "" : `: ${state.message}`;
+        state.message === null || state.message === undefined || state.message === ""
+          ? ""
+          : `: ${toSafeText(state.message)}`;
       output.say(`${showClock(state.timestamp)} | ${output.paint("bold", "STATE  ", "stderr")} | ${name}${message}`);
     },
     showWait: (explanation) => output.say(output.paint("yellow", showWait(explanation), "stderr")),

@@ -30,6 +30,7 @@ export const EXPLANATION_CODES = {
   QUEUE_LIMIT_FULL: "waits",
   RUNS_AHEAD: "waits",
   RUN_DUE: "waits",
+  GIVEN_BACK: "waits",
   // PENDING.
   STARTING: "starts",
   START_OVERDUE: "starts",
@@ -59,10 +60,12 @@ export const EXPLANATION_CODES = {
   START_FAILED: "ended",
   OUT_OF_MEMORY: "ended",
   INFRASTRUCTURE_ENDED: "ended",
+  WORKER_VANISHED: "ended",
   INTERRUPTED: "ended",
   CRASHED: "ended",
   CANCELLED: "ended",
   CANCELLED_BY_LIMIT: "ended",
+  CANCELLED_WITH_PARENT: "ended",
   CANCELLED_WITHOUT_DEPLOYMENT: "ended",
 } as const satisfies Record<string, Phase>;
 

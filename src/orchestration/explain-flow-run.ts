@@ -3,7 +3,7 @@ import type { Cause, Explanation, LastLine } from "../flowyard-api/explain.ts";
 import { IMAGE_PULL_EVENT } from "../flowyard-api/run-events.ts";
 import type { ReceivedEvent } from "../prefect-api/events.ts";
 import { isTerminal, type State } from "../prefect-api/states.ts";
-import { type Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
+import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
 import type { RunSubject } from "../storage/run-subject.ts";
 import type { Store } from "../storage/store.ts";
@@ -32,12 +32,17 @@ type ExplanationStore = Pick<Store, "situations" | "concurrencyLimits" | "leases
  * Why a flow run is where it is: what it waits for, or how it ended and whose doing that was. Changes nothing.
  * Throws UserError NOT_FOUND.
  */
-export async function explainFlowRun(store: ExplanationStore, flowRunId: string, now: Date): Promise<Explanation> {
+export async function explainFlowRun(
+  store: ExplanationStore,
+  flowRunId: string,
+  { now, cancellingTimeoutSeconds }: { now: Date; cancellingTimeoutSeconds: number },
+): Promise<Explanation> {
   const subject = await store.situations.findSubject(flowRunId);
   if (subject === undefined) {
     throw new UserError("NOT_FOUND", `Flow run with id ${flowRunId} not found`);
   }
-  const situation = await gatherSituation(store, subject, timestampFromDate(now));
+  const times = { now: timestampFromDate(now), cancellingTimeoutSeconds };
+  const situation = await gatherSituation(store, subject, times);
   const [decisive, ...others] = explainSituation(situation);
   if (decisive === undefined) {
     throw new Error(`no rule explains a run in state ${subject.run.state_type}`);
@@ -83,10 +88,14 @@ function explainSituation(situation: Situation): Cause[] {
 }
 
 /** Asks only what the rules of the run's state read. */
-async function gatherSituation(store: ExplanationStore, subject: RunSubject, now: Timestamp): Promise<Situation> {
+async function gatherSituation(
+  store: ExplanationStore,
+  subject: RunSubject,
+  times: Pick<Situation, "now" | "cancellingTimeoutSeconds">,
+): Promise<Situation> {
   const nothing: Situation = {
     ...subject,
-    now,
+    ...times,
     workers: null,
     servedPools: [],
     poolHolders: null,

@@ -24,6 +24,8 @@ export interface AppDeps {
   logStream?: { write(line: string): void };
   /** What this process does by itself; left out where it only answers. */
   loops?: Pick<LoopRunner, "listStatuses" | "findProblem">;
+  /** After which its loops end a cancellation; left out where it has none. */
+  cancellingTimeoutSeconds?: number;
 }
 
 export type App = FastifyInstance<

@@ -29,6 +29,8 @@ export interface RunSubject {
   } | null;
   pool: { id: string; name: string; type: string; is_paused: boolean; concurrency_limit: number | null } | null;
   claim: { worker_name: string; claimed_at: string; expires_at: string; started: boolean } | null;
+  /** How many workers in a row took the run and vanished before they started it. */
+  unstarted_claims: number;
   /** What the run's schedule is called by, when a schedule made it. */
   schedule: string | null;
 }
@@ -37,7 +39,7 @@ export function selectSubjects(db: Kysely<Database>) {
   return selectFlowRuns(db)
     .innerJoin("flows as f", "f.id", "r.flow_id")
     .leftJoin("deployments as d", "d.id", "r.deployment_id")
-    .leftJoin("flow_run_claims as c", (join) => join.onRef("c.flow_run_id", "=", "r.id").on("c.ended", "=", 0))
+    .leftJoin("flow_run_claims as c", "c.flow_run_id", "r.id")
     .select([
       "f.name as flow_name",
       "d.name as deployment_name",
@@ -56,6 +58,8 @@ export function selectSubjects(db: Kysely<Database>) {
       "c.claimed_at",
       "c.expires_at as claim_until",
       "c.started as claim_started",
+      "c.ended as claim_ended",
+      "c.unstarted_claims",
     ]);
 }
 
@@ -70,6 +74,7 @@ export function subjectFromRow(row: SubjectRow, now: Date): RunSubject {
     queue: queueOf(row, timestampFromDate(now)),
     pool: poolOf(row),
     claim: claimOf(row),
+    unstarted_claims: row.unstarted_claims ?? 0,
     schedule: run.created_by?.type === "SCHEDULE" ? (run.created_by.display_value ?? null) : null,
   };
 }
@@ -117,7 +122,7 @@ function poolOf(row: SubjectRow): RunSubject["pool"] {
 }
 
 function claimOf(row: SubjectRow): RunSubject["claim"] {
-  if (row.claim_worker === null || row.claimed_at === null || row.claim_until === null) {
+  if (row.claim_ended !== 0 || row.claim_worker === null || row.claimed_at === null || row.claim_until === null) {
     return null;
   }
   return {

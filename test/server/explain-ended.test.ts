@@ -186,6 +186,14 @@ test("a run that a full limit cancelled is told from one that a person cancelled
   assert.deepEqual(await codes(plane, run.id), ["CANCELLED_BY_LIMIT"]);
 });
 
+test("a subflow that was cancelled with its parent says so", async () => {
+  await using plane = await buildTestPlane();
+  const { id } = await createRunIn(plane, "PENDING", "RUNNING");
+  await setState(plane, id, { type: "CANCELLED", message: "The parent flow run was cancelled." }, true);
+
+  assert.deepEqual(await codes(plane, id), ["CANCELLED_WITH_PARENT"]);
+});
+
 test("a run that a worker cancelled for want of its deployment says so", async () => {
   await using plane = await buildTestPlane();
   const { id, deployment_id } = await createRunIn(plane);

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { IMAGE_PULL_EVENT } from "../../src/flowyard-api/run-events.ts";
+import { endExpiredClaims } from "../../src/orchestration/end-expired-claims.ts";
 import { addSeconds, timestampFromDate } from "../../src/prefect-api/timestamp.ts";
+import { silentLogger } from "../../src/shared/logger.ts";
 import { buildTestPlane, type TestPlane } from "../support/build-test-plane.ts";
 import { call } from "./call.ts";
 import { beat, codes, explain, kinds, setState } from "./explain-support.ts";
@@ -120,19 +122,45 @@ test("a worker that is gone is told for a run that starts and one that runs", as
   assert.match((await explain(plane, id)).sentence, /is not known to work pool "pool" any more/);
 });
 
+async function claim(plane: TestPlane, run: { id: string; work_pool_id: string }, worker_name: string) {
+  const claimed_at = timestampFromDate(plane.now());
+  const taken = { flow_run_id: run.id, id: randomUUID(), worker_name, work_pool_id: run.work_pool_id, claimed_at };
+  await plane.store.transaction((tx) => tx.flowRunClaims.take({ ...taken, expires_at: addSeconds(claimed_at, 60) }));
+}
+
 test("a claim tells who has the run, and that it is not renewed any more", async () => {
   await using plane = await buildTestPlane();
-  const { id, work_pool_id } = await createTaken(plane);
+  const run = await createTaken(plane);
   await beat(plane, "w2");
-  const claimed_at = timestampFromDate(plane.now());
-  const claim = { flow_run_id: id, id: randomUUID(), worker_name: "w2", work_pool_id, claimed_at };
-  await plane.store.transaction((tx) => tx.flowRunClaims.take({ ...claim, expires_at: addSeconds(claimed_at, 60) }));
+  await claim(plane, run, "w2");
 
-  const held = await explain(plane, id);
+  const held = await explain(plane, run.id);
   assert.match(held.sentence, /^The run was taken by worker "w2" at /);
   assert.deepEqual(kinds(held), ["worker", "claim"]);
   plane.moveClock(61);
-  assert.deepEqual(await codes(plane, id), ["CLAIM_EXPIRED", "STARTING"]);
+  assert.deepEqual(await codes(plane, run.id), ["CLAIM_EXPIRED", "STARTING"]);
+});
+
+test("a run that was given back says so while it waits, and in the end that its worker vanished", async () => {
+  await using plane = await buildTestPlane();
+  const run = await createTaken(plane);
+  await claim(plane, run, "w1");
+  plane.moveClock(61);
+  await endExpiredClaims({ store: plane.store, bus: plane.bus, logger: silentLogger }, plane.now());
+
+  assert.deepEqual(await codes(plane, run.id), ["QUEUE_NOT_POLLED", "GIVEN_BACK"]);
+  await setState(plane, run.id, { type: "PENDING" });
+  await setState(plane, run.id, { type: "RUNNING" });
+  await claim(plane, run, "w1");
+  plane.moveClock(400);
+  await endExpiredClaims({ store: plane.store, bus: plane.bus, logger: silentLogger }, plane.now());
+
+  const ended = await explain(plane, run.id);
+  assert.deepEqual([ended.reason_code, ended.blame], ["WORKER_VANISHED", "infrastructure"]);
+  assert.match(
+    ended.sentence,
+    /^The worker vanished while the flow was running: Worker 'w1', which ran this flow run, /,
+  );
 });
 
 test("a PENDING run without a pool is begun by its own program", async () => {
@@ -269,8 +297,10 @@ test("a run that is being cancelled says who must end it, by when, and when that
   assert.equal(answer.reason_code, "CANCEL_IN_PROGRESS");
   assert.match(
     answer.sentence,
-    /^The run is being cancelled for 30 seconds: its engine must stop, or else worker "w1" stops its container; expected by /,
+    /^The run is being cancelled for 30 seconds: its engine must stop, or else worker "w1" stops its container; at .* UTC the plane ends it\.$/,
   );
   plane.moveClock(600);
   assert.deepEqual(await codes(plane, id), ["WORKER_OFFLINE", "CANCEL_OVERDUE"]);
+  await beat(plane, "w1");
+  assert.deepEqual(await codes(plane, id), ["CANCEL_OVERDUE"]);
 });

@@ -25,12 +25,17 @@ const OUT_OF_MEMORY = /\bran out of memory\b/;
 const EXIT = /\b(?:exit code|status code:?) (-?\d+)/;
 // Our worker: "The container "x" was removed by somebody before it had ended."
 const REMOVED = /\bwas removed by somebody before it had ended\b/;
+// Our plane, when a claim ends: "Worker 'w' started infrastructure for this run and has not been heard of since; …",
+// "5 workers in a row took this run and vanished …", "Worker 'w', which ran this flow run, has not been heard of …".
+const VANISHED = /^(Worker '.*has not been heard of|\d+ workers in a row took this run and vanished)\b/s;
 // Prefect's engine: "Execution was aborted by a termination signal.", "… was cancelled by the runtime environment."
 const INTERRUPTED = /^Execution was (aborted|cancelled) by\b/;
 // Prefect's engine: "Request to http://… failed: …", "Request failed while attempting to contact the server: …".
 const PLANE_LOST = /^Request (to \S+ failed|failed while attempting to contact the server)\b/;
 // Both servers: "Deployment concurrency limit reached.", "Deployment concurrency slot lost during provisioning …".
 const CANCELLED_BY_LIMIT = /^Deployment concurrency (limit reached|slot lost)\b/;
+// Both servers, for subflows: "The parent flow run was cancelled."
+const WITH_PARENT = /^The parent flow run was cancelled\b/;
 // Both workers: "Deployment <id> no longer exists".
 const WITHOUT_DEPLOYMENT = /^Deployment \S+ no longer exists\b/;
 
@@ -61,6 +66,9 @@ export function readCrash(message: string, hasRun: boolean): EndReason {
   if (REMOVED.test(message)) {
     return { code: "INFRASTRUCTURE_ENDED", blame: "operator", ...NOTHING };
   }
+  if (VANISHED.test(message)) {
+    return { code: "WORKER_VANISHED", blame: "infrastructure", ...NOTHING };
+  }
   if (INTERRUPTED.test(message) || PLANE_LOST.test(message)) {
     return { code: "INTERRUPTED", blame: "infrastructure", ...NOTHING };
   }
@@ -68,9 +76,14 @@ export function readCrash(message: string, hasRun: boolean): EndReason {
 }
 
 /** Why a run was CANCELLED that nobody had asked to cancel, as far as its message tells. */
-export function readCancellation(message: string): "CANCELLED_BY_LIMIT" | "CANCELLED_WITHOUT_DEPLOYMENT" | "CANCELLED" {
+export function readCancellation(
+  message: string,
+): "CANCELLED_BY_LIMIT" | "CANCELLED_WITH_PARENT" | "CANCELLED_WITHOUT_DEPLOYMENT" | "CANCELLED" {
   if (CANCELLED_BY_LIMIT.test(message)) {
     return "CANCELLED_BY_LIMIT";
+  }
+  if (WITH_PARENT.test(message)) {
+    return "CANCELLED_WITH_PARENT";
   }
   return WITHOUT_DEPLOYMENT.test(message) ? "CANCELLED_WITHOUT_DEPLOYMENT" : "CANCELLED";
 }

@@ -143,6 +143,8 @@ function describeCrash({ code }: EndReason, hasRun: boolean): string {
       return "The run could not be started";
     case "OUT_OF_MEMORY":
       return `The run ran out of memory ${when}`;
+    case "WORKER_VANISHED":
+      return `The worker vanished ${when}`;
     case "INTERRUPTED":
       return `The run was interrupted from outside ${when}`;
     default:
@@ -177,6 +179,14 @@ function explainCancelled(situation: Situation, state: State): Cause[] {
       buildEnd(code, situation, state, {
         sentence: `The run was cancelled because its deployment's concurrency limit was full${say(state)}.`,
         next: "With collision strategy ENQUEUE the deployment's runs wait for a slot instead.",
+        blame: "operator",
+      }),
+    ];
+  }
+  if (code === "CANCELLED_WITH_PARENT") {
+    return [
+      buildEnd(code, situation, state, {
+        sentence: "The run was cancelled because the flow run that it is a part of was cancelled.",
         blame: "operator",
       }),
     ];

@@ -10,7 +10,7 @@ import {
   isDue,
   type Situation,
 } from "./situation.ts";
-import { describeCount, describeMoment, describeSpan, quote, shellWord } from "./wording.ts";
+import { describeCount, describeMoment, describeSpan, excerpt, quote, shellWord } from "./wording.ts";
 
 /** A retry inside its own process is overdue when it has not begun this long after its time. */
 const IN_PROCESS_GRACE_SECONDS = 60;
@@ -248,6 +248,20 @@ const decidePausedDeployment: ExplanationRule = ({ run, deployment, flow_name })
   });
 };
 
+const decideGivenBack: ExplanationRule = ({ run, unstarted_claims }) => {
+  if (unstarted_claims === 0) {
+    return undefined;
+  }
+  const said = run.state?.message ? ` ${excerpt(run.state.message)}` : "";
+  return buildCause("GIVEN_BACK", {
+    sentence: `The run waits again: ${describeCount(unstarted_claims, "worker")} took it and vanished before it was started.${said}`,
+    next: "Look at the logs of those workers. After a few such tries the run is given up.",
+    since: run.state?.timestamp ?? null,
+    blame: "infrastructure",
+    evidence: [{ kind: "vanished_workers", text: `${unstarted_claims} in a row`, data: { unstarted_claims } }],
+  });
+};
+
 /** The most decisive first: what would still keep the run waiting if everything below it were put right. */
 const RULES: readonly ExplanationRule[] = [
   decideRetry,
@@ -284,6 +298,6 @@ export function explainScheduled(situation: Situation): Cause[] {
   // The process of the last attempt goes on by itself: pools, workers and queues have no part in it.
   const waitsInProcess = run.state?.name === "AwaitingRetry" && run.empirical_policy.retry_type === "in_process";
   const blocking = (waitsInProcess ? [decideRetry] : RULES).flatMap((rule) => rule(situation) ?? []);
-  const note = decidePausedDeployment(situation);
-  return [...(blocking.length === 0 ? [describeTakeable(situation)] : blocking), ...(note === undefined ? [] : [note])];
+  const notes = [decideGivenBack, decidePausedDeployment].flatMap((rule) => rule(situation) ?? []);
+  return [...(blocking.length === 0 ? [describeTakeable(situation)] : blocking), ...notes];
 }

@@ -9,6 +9,8 @@ import { describeMoment, describeSpan, quote } from "./wording.ts";
 /** All that an explanation rests on: gathered once, then judged by pure rules. What was not asked for is empty. */
 export interface Situation extends RunSubject {
   now: Timestamp;
+  /** How long a cancellation may take until the plane ends it. */
+  cancellingTimeoutSeconds: number;
   workers: PoolWorkers | null;
   /** Other pools that workers are online for; asked when this pool has none. */
   servedPools: readonly { name: string; type: string; workers: number }[];

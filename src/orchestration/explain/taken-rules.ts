@@ -14,8 +14,6 @@ import { describeCount, describeMoment, describeSince, excerpt, listNames, quote
 
 /** Pulling a big image takes minutes; a run that has been starting for longer deserves a look. */
 const STARTS_WITHIN_SECONDS = 300;
-/** What Prefect's server gives a CANCELLING run; then its clean-up takes over. */
-const CANCELS_WITHIN_SECONDS = 300;
 /** Three of the engine's heartbeats at the frequency that Prefect sets. */
 const HEARTBEAT_LOST_SECONDS = 90;
 export const HEARTBEAT_EVENT = "prefect.flow-run.heartbeat";
@@ -252,23 +250,27 @@ export function explainRunning(situation: Situation): Cause[] {
 }
 
 const decideCancelling: ExplanationRule = (situation) => {
-  const { now } = situation;
+  const { now, cancellingTimeoutSeconds } = situation;
   const since = sinceType(situation) ?? now;
-  const deadline = addSeconds(since, CANCELS_WITHIN_SECONDS);
+  const deadline = addSeconds(since, cancellingTimeoutSeconds);
   const who = describeHolderOfRun(situation);
   const evidence: Evidence[] = [
-    { kind: "deadline", text: `expected to end by ${describeMoment(deadline)}`, data: { deadline } },
+    {
+      kind: "deadline",
+      text: `the plane ends it at ${describeMoment(deadline)} if nobody else does`,
+      data: { deadline },
+    },
     ...listWorkerFacts(situation),
   ];
   return deadline > now
     ? buildCause("CANCEL_IN_PROGRESS", {
-        sentence: `The run is being cancelled ${describeSince(since, now)}: its engine must stop, or else ${who} stops its container; expected by ${describeMoment(deadline)}.`,
+        sentence: `The run is being cancelled ${describeSince(since, now)}: its engine must stop, or else ${who} stops its container; at ${describeMoment(deadline)} the plane ends it.`,
         since,
         evidence,
       })
     : buildCause("CANCEL_OVERDUE", {
-        sentence: `The run is being cancelled ${describeSince(since, now)}, and should have ended at ${describeMoment(deadline)}: neither its engine nor ${who} has reported the end.`,
-        next: "Look at the run's container on that worker's host and stop it there; the plane then ends the run.",
+        sentence: `The run is being cancelled ${describeSince(since, now)}, and should have ended at ${describeMoment(deadline)}: neither its engine nor ${who} has reported the end, and no loop of the plane has ended it.`,
+        next: "Look at the run's container on that worker's host, and whether the plane's loops run: GET /api/flowyard/status",
         since,
         blame: "infrastructure",
         evidence,
