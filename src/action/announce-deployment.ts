@@ -8,7 +8,7 @@ export async function announceDeployment(
   environment: string,
   sha: string | undefined,
 ): ReturnType<typeof startGitHubDeployment> {
-  const github = step.findGitHub();
+  const github = await step.findGitHub();
   const { GITHUB_RUN_ID: runId } = step.config;
   const runUrl = findRunUrl(step);
   if (github === undefined || runId === undefined || runUrl === undefined || sha === undefined) {

@@ -5,9 +5,13 @@ import type { Inputs } from "./inputs.ts";
 import type { Runner } from "./runner.ts";
 
 /** GitHub as the token of the inputs sees it, made when it is first asked for. What is refused is a warning. */
-export function createGitHubFinder(config: ActionConfig, inputs: Inputs, runner: Runner): () => GitHub | undefined {
-  let github: GitHub | undefined;
-  return () => {
+export function createGitHubFinder(
+  config: ActionConfig,
+  inputs: Inputs,
+  runner: Runner,
+): () => Promise<GitHub | undefined> {
+  let github: Promise<GitHub> | undefined;
+  return async () => {
     const token = inputs["github-token"] ?? config.GITHUB_TOKEN;
     if (token === undefined) {
       return undefined;

@@ -13,7 +13,7 @@ export async function isUntouched(
   { root, file, names }: SelectedProject,
   { client, scope, source }: ReleaseRequest,
 ): Promise<boolean> {
-  const github = step.findGitHub();
+  const github = await step.findGitHub();
   const sha = source.commit_sha;
   if (github === undefined || !sha || names.length > 0 || (await client.releases.findCapabilities()) === undefined) {
     return false;

@@ -27,8 +27,11 @@ export async function report(step: Step, story: Story, ending: Ending): Promise<
   }
   const context = buildContext(step, story);
   await runner.summary(buildSummary(story, ending, { ...context, maxCharacters: MAX_SUMMARY_CHARACTERS }));
-  const github = step.findGitHub();
-  if (github === undefined || story.decision === undefined || story.decision.decision === "ignore") {
+  if (story.decision === undefined || story.decision.decision === "ignore") {
+    return;
+  }
+  const github = await step.findGitHub();
+  if (github === undefined) {
     return;
   }
   await Promise.all([

@@ -22,5 +22,5 @@ export interface Step {
   /** What the event says of the commit that was pushed. */
   headCommit?: { id: string; timestamp: string } | undefined;
   /** Undefined when there is no token to speak to GitHub with. */
-  findGitHub(): GitHub | undefined;
+  findGitHub(): Promise<GitHub | undefined>;
 }

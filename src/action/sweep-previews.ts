@@ -37,7 +37,7 @@ export async function sweepPreviews(step: Step, story: Story): Promise<void> {
 
 /** In doubt it is not. */
 async function isOrphaned(step: Step, environment: string): Promise<boolean> {
-  const github = step.findGitHub();
+  const github = await step.findGitHub();
   const number = readPreviewNumber(environment);
   return github !== undefined && number !== undefined && (await isPullRequestClosed(github, number)) === true;
 }

@@ -1,3 +1,4 @@
+import { createWaitExplainer } from "../client/explain-wait.ts";
 import type { PrefectClient } from "../client/prefect-client.ts";
 import type { ReceivedFlowRun } from "../prefect-api/flow-runs.ts";
 import { isTerminal } from "../prefect-api/states.ts";
@@ -12,16 +13,24 @@ const LOG_OVERLAP_SECONDS = 10;
 const LOGS_PER_POLL = 5000;
 
 export interface Watching {
-  client: Pick<PrefectClient, "flowRuns" | "logs">;
+  client: Pick<PrefectClient, "flowRuns" | "logs" | "explanations">;
   flowRunId: string;
   /** Ends the watching; the run goes on. */
   signal: AbortSignal;
   print(line: string): void;
 }
 
-/** Prints states and log lines until the run ends or the signal aborts, and answers with the run as last seen. */
+/** Prints states, log lines and why the run does not start, until it ends or the signal aborts. Answers the run as last seen. */
 export async function watchFlowRun({ client, flowRunId, signal, print }: Watching): Promise<ReceivedFlowRun> {
   const logs = createLogReader({ client, flowRunId, signal, print });
+  const explainWait = createWaitExplainer({
+    client,
+    flowRunId,
+    tell: ({ reason_code, sentence, next_step }) => {
+      const now = new Date().toISOString();
+      print(`${showClock(now)} | WAITING  | ${reason_code}: ${sentence}${next_step === "" ? "" : ` ${next_step}`}`);
+    },
+  });
   let shownState: string | undefined;
   for (;;) {
     const run = await client.flowRuns.get(flowRunId);
@@ -32,6 +41,7 @@ export async function watchFlowRun({ client, flowRunId, signal, print }: Watchin
       print(`${showClock(state.timestamp)} | STATE    | ${state.name}${message}`);
     }
     await logs.printNew();
+    await explainWait(run);
     if (state !== undefined && isTerminal(state.type)) {
       await sleep(Math.max(0, Math.min(LAST_LOGS_MS, Date.parse(state.timestamp) + LAST_LOGS_MS - Date.now())), signal);
       await logs.printNew();

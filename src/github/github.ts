@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
+import type { getOctokit } from "@actions/github";
 import { retry } from "@octokit/plugin-retry";
 import { throttling } from "@octokit/plugin-throttling";
-import { Octokit } from "@octokit/rest";
 import { errorMessage } from "../shared/errors.ts";
 import { describeAcceptedPermissions } from "./permission.ts";
 
@@ -16,7 +16,7 @@ export interface GitHubOptions {
 }
 
 export interface GitHub {
-  rest: InstanceType<typeof Octokit>["rest"];
+  rest: ReturnType<typeof getOctokit>["rest"];
   owner: string;
   repo: string;
   /** Does one thing on GitHub. Never throws: undefined when it could not be done, and the problem was told. */
@@ -33,26 +33,24 @@ const ATTEMPT_TIMEOUT_MS = 30_000;
 const MAX_WAIT_SECONDS = 20;
 const RETRIES = 2;
 
-const ThrottledOctokit = Octokit.plugin(throttling, retry);
-
-/** Writing to and reading from one repository, with GitHub's rate limits respected. */
-export function createGitHub({ apiUrl, token, repository, userAgent, onProblem }: GitHubOptions): GitHub {
+/** Writing to and reading from one repository, with GitHub's rate limits and the runner's proxies respected. */
+export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
+  const { apiUrl, token, repository, userAgent, onProblem } = options;
+  // When it is loaded it parses the event's file, unchecked: not before we have.
+  const { getOctokit: connect } = await import("@actions/github");
   const [owner = "", repo = ""] = repository.split("/");
   const quiet = () => undefined;
-  const octokit = new ThrottledOctokit({
-    auth: token,
+  const waits = (retryAfter: number, _options: unknown, _octokit: unknown, retryCount: number) =>
+    retryCount === 0 && retryAfter <= MAX_WAIT_SECONDS;
+  const settings = {
     baseUrl: apiUrl.replace(/\/$/, ""),
     userAgent,
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     retry: { retries: RETRIES },
-    throttle: {
-      // Limits are kept by id for the whole process; another connection has its own.
-      id: randomUUID(),
-      onRateLimit: (retryAfter, _options, _octokit, retryCount) => retryCount === 0 && retryAfter <= MAX_WAIT_SECONDS,
-      onSecondaryRateLimit: (retryAfter, _options, _octokit, retryCount) =>
-        retryCount === 0 && retryAfter <= MAX_WAIT_SECONDS,
-    },
-  });
+    // Limits are kept by id for the whole process; another connection has its own.
+    throttle: { id: randomUUID(), onRateLimit: waits, onSecondaryRateLimit: waits },
+  };
+  const octokit = connect(token, settings, throttling, retry);
   const told = new Set<string>();
   const github: GitHub = {
     rest: octokit.rest,

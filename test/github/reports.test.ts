@@ -32,7 +32,7 @@ describe("reports on GitHub", () => {
     await fake[Symbol.asyncDispose]();
   });
 
-  function connect(permissions: TokenPermissions): GitHub {
+  function connect(permissions: TokenPermissions): Promise<GitHub> {
     return createGitHub({
       apiUrl: fake.url,
       token: fake.issueToken(permissions),
@@ -46,7 +46,7 @@ describe("reports on GitHub", () => {
   const sticky = { number: 2, key: "production", runId: "100" };
 
   test("a comment is written once and edited in place from then on", async () => {
-    const github = connect({ pull_requests: "write" });
+    const github = await connect({ pull_requests: "write" });
 
     await saveStickyComment(github, { ...sticky, body: "first" });
     const [first] = ours();
@@ -60,7 +60,7 @@ describe("reports on GitHub", () => {
   });
 
   test("what an older run says does not replace what a newer one said", async () => {
-    const github = connect({ issues: "write" });
+    const github = await connect({ issues: "write" });
 
     await saveStickyComment(github, { ...sticky, runId: "200", body: "newer" });
     await saveStickyComment(github, { ...sticky, runId: "199", body: "older" });
@@ -72,7 +72,7 @@ describe("reports on GitHub", () => {
   });
 
   test("a stranger's comment with our marker is left alone", async () => {
-    const github = connect({ issues: "write" });
+    const github = await connect({ issues: "write" });
     await saveStickyComment(github, { ...sticky, body: "ours" });
     const [forged] = ours();
     assert.ok(forged !== undefined);
@@ -90,13 +90,13 @@ describe("reports on GitHub", () => {
   });
 
   test("a key from a branch name cannot end the hidden line", async () => {
-    await saveStickyComment(connect({ issues: "write" }), { ...sticky, key: "--> <b>", body: "text" });
+    await saveStickyComment(await connect({ issues: "write" }), { ...sticky, key: "--> <b>", body: "text" });
 
     assert.doesNotMatch(ours()[0]?.body ?? "", /<b>/);
   });
 
   test("a missing permission is told by its key, and nothing is thrown", async () => {
-    const github = connect({ contents: "read" });
+    const github = await connect({ contents: "read" });
 
     await saveStickyComment(github, { ...sticky, body: "text" });
     await saveVerdict(github, VERDICT);
@@ -116,7 +116,7 @@ describe("reports on GitHub", () => {
   });
 
   test("where a check is refused, a commit status tells the same", async () => {
-    await saveVerdict(connect({ statuses: "write" }), VERDICT);
+    await saveVerdict(await connect({ statuses: "write" }), VERDICT);
 
     assert.deepEqual(
       fake.world.statuses.map(({ context, state, description }) => [context, state, description]),
@@ -125,7 +125,7 @@ describe("reports on GitHub", () => {
   });
 
   test("a deployment is in progress, then done", async () => {
-    const github = connect({ deployments: "write" });
+    const github = await connect({ deployments: "write" });
 
     const deployment = await startGitHubDeployment(github, {
       sha: SHA,
@@ -143,7 +143,7 @@ describe("reports on GitHub", () => {
   });
 
   test("a job that declares its environment gets no second deployment", async () => {
-    const github = connect({ deployments: "write" });
+    const github = await connect({ deployments: "write" });
     const base = { sha: SHA, ref: "main", task: "deploy", payload: {}, description: null, creator: null };
     fake.world.deployments.push({ id: 2, environment: "production", ...base });
     const status = {
@@ -171,7 +171,7 @@ describe("reports on GitHub", () => {
   test("a GitHub that fails is told once and stops nothing", async () => {
     fake.fail({ operation: "issues/list-comments", status: 422, message: "no" });
 
-    await saveStickyComment(connect({ issues: "write" }), { ...sticky, body: "text" });
+    await saveStickyComment(await connect({ issues: "write" }), { ...sticky, body: "text" });
 
     assert.deepEqual(ours(), []);
     assert.equal(problems.length, 1);
