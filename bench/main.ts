@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { findFreePort } from "../scripts/setup/free-port.ts";
 import { loadMachine } from "../scripts/setup/machine.ts";
+import { type BenchDatabases, usePostgres, useSqlite } from "./databases.ts";
 import { LoadClient, type LoadResult, runLoad } from "./load.ts";
 import { PrefectWireSubject } from "./prefect-wire.ts";
 import { residentMegabytes, type StartedProcess, startProcess } from "./processes.ts";
@@ -38,12 +39,12 @@ async function measure(server: StartedProcess, apiUrl: string, options: MeasureO
   return { create, transition, scheduled, filter, readyMs: server.readyMs };
 }
 
-async function measureBareRoute(folder: string, seconds: number): Promise<LoadResult> {
+async function measureBareRoute(databases: BenchDatabases, seconds: number): Promise<LoadResult> {
   const port = await findFreePort();
   const baseUrl = `http://127.0.0.1:${port}`;
   const server = await startProcess({
     command: process.execPath,
-    args: [join(import.meta.dirname, "bare-route.ts"), String(port), join(folder, "bare.sqlite")],
+    args: [join(import.meta.dirname, "bare-route.ts"), String(port), await databases.locate("bare")],
     env: {},
     healthUrl: `${baseUrl}/health`,
     timeoutMs: 10_000,
@@ -58,12 +59,12 @@ async function measureBareRoute(folder: string, seconds: number): Promise<LoadRe
   return result;
 }
 
-async function startFlowyard(folder: string): Promise<{ server: StartedProcess; apiUrl: string }> {
+async function startFlowyard(folder: string, database: string): Promise<{ server: StartedProcess; apiUrl: string }> {
   const port = await findFreePort();
   const apiUrl = `http://127.0.0.1:${port}/api`;
   const server = await startProcess({
     command: join(import.meta.dirname, "..", "bin", "flowyard"),
-    args: ["server", "start", "--port", String(port), "--database", join(folder, "flowyard.sqlite")],
+    args: ["server", "start", "--port", String(port), "--database", database],
     env: { PATH: "/usr/local/bin:/usr/bin:/bin", FLOWYARD_HOME: folder },
     healthUrl: `${apiUrl}/health`,
     timeoutMs: 30_000,
@@ -71,7 +72,10 @@ async function startFlowyard(folder: string): Promise<{ server: StartedProcess; 
   return { server, apiUrl };
 }
 
-async function startPrefect(folder: string): Promise<{ server: StartedProcess; apiUrl: string }> {
+async function startPrefect(
+  folder: string,
+  databases: BenchDatabases,
+): Promise<{ server: StartedProcess; apiUrl: string }> {
   const { prefect } = await loadMachine();
   if (!prefect.available) {
     throw new Error(`nothing to compare with: ${prefect.reason}; ${prefect.remedy}`);
@@ -87,6 +91,7 @@ async function startPrefect(folder: string): Promise<{ server: StartedProcess; a
       PREFECT_HOME: join(folder, "prefect"),
       PREFECT_SERVER_ANALYTICS_ENABLED: "false",
       PREFECT_SERVER_LOGGING_LEVEL: "ERROR",
+      ...(await databases.buildPrefectEnvironment("prefect")),
     },
     healthUrl: `${apiUrl}/health`,
     timeoutMs: 120_000,
@@ -95,15 +100,19 @@ async function startPrefect(folder: string): Promise<{ server: StartedProcess; a
 }
 
 /** Memory and start-up are measured on a plane of their own: 10,000 runs stored, then started again over them. */
-async function measurePlaneAtSize(folder: string): Promise<{ megabytes: number; restartMs: number }> {
-  const first = await startFlowyard(folder);
+async function measurePlaneAtSize(
+  folder: string,
+  databases: BenchDatabases,
+): Promise<{ megabytes: number; restartMs: number }> {
+  const database = await databases.locate("flowyard_size");
+  const first = await startFlowyard(folder, database);
   const subject = new PrefectWireSubject(first.apiUrl, CLIENTS);
   await subject.prepare();
   await subject.createUpTo(MEMORY_RUNS);
   const megabytes = residentMegabytes(first.server.child.pid ?? 0);
   subject.close();
   await first.server.stop();
-  const again = await startFlowyard(folder);
+  const again = await startFlowyard(folder, database);
   await again.server.stop();
   return { megabytes, restartMs: again.server.readyMs };
 }
@@ -148,19 +157,24 @@ function buildRows(bare: LoadResult, ours: Measured, theirs: Measured): Row[] {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { seconds: { type: "string", default: "10" }, runs: { type: "string", default: "300" } },
+    options: {
+      seconds: { type: "string", default: "10" },
+      runs: { type: "string", default: "300" },
+      database: { type: "string", default: "sqlite" },
+    },
   });
   const options = { seconds: Number(values.seconds), runs: Number(values.runs) };
   const folder = mkdtempSync(join(tmpdir(), "flowyard-bench-"));
+  const databases = values.database === "postgres" ? await usePostgres() : useSqlite(folder);
   try {
-    const bare = await measureBareRoute(folder, options.seconds);
-    const flowyard = await startFlowyard(folder);
+    const bare = await measureBareRoute(databases, options.seconds);
+    const flowyard = await startFlowyard(folder, await databases.locate("flowyard"));
     const ours = await measure(flowyard.server, flowyard.apiUrl, options);
     await flowyard.server.stop();
-    const prefect = await startPrefect(folder);
+    const prefect = await startPrefect(folder, databases);
     const theirs = await measure(prefect.server, prefect.apiUrl, options);
     await prefect.server.stop();
-    const size = await measurePlaneAtSize(mkdtempSync(join(folder, "size-")));
+    const size = await measurePlaneAtSize(mkdtempSync(join(folder, "size-")), databases);
     const rows = buildRows(bare, ours, theirs);
     rows.push(
       {
@@ -179,11 +193,12 @@ async function main(): Promise<void> {
       },
     );
     process.stdout.write(
-      `SQLite, durable commits, ${CLIENTS} concurrent clients, ${options.seconds} s each.\n` +
+      `${databases.title}, durable commits, ${CLIENTS} concurrent clients, ${options.seconds} s each.\n` +
         `The limit: a bare Fastify route, zod body, one durable transaction: ${bare.rate.toFixed(0)}/s.\n\n` +
         `${formatTable(rows)}\n`,
     );
   } finally {
+    await databases.remove();
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -133,6 +133,10 @@ export async function dropTestDatabases(cluster: Cluster, pid?: number): Promise
   }
 }
 
+export async function createDatabase(cluster: Cluster, name: string): Promise<void> {
+  await sql(cluster, `create database ${name}`);
+}
+
 async function sql(cluster: Cluster, statement: string): Promise<string> {
   const args = ["--host", cluster.directory, "--username=postgres", "--no-psqlrc", "--tuples-only", "--no-align"];
   const result = await run(cluster, "psql", [...args, "--command", statement]);
