@@ -20,6 +20,11 @@ export const COMMANDS: CommandEntry[] = [
     add: async (...into) => (await import("./commands/worker.ts")).addWorkerCommands(...into),
   },
   {
+    name: "relay",
+    summary: "start a relay between a worker's containers and the plane",
+    add: async (...into) => (await import("./commands/relay.ts")).addRelayCommands(...into),
+  },
+  {
     name: "work-pool",
     summary: "manage work pools",
     add: async (...into) => (await import("./commands/work-pool.ts")).addWorkPoolCommands(...into),

@@ -7,7 +7,9 @@ import { listProjectFiles, root } from "./sources.ts";
 
 /** The variables of every `…Config` object that a `config.ts` of the product exports. */
 async function listVariables(): Promise<string[]> {
-  const files = (await listProjectFiles()).filter((path) => /^(src\/[^/]+|worker)\/config\.ts$/.test(path));
+  const files = (await listProjectFiles()).filter((path) =>
+    /^(src\/[^/]+|worker|worker\/relay)\/config\.ts$/.test(path),
+  );
   const modules: unknown[] = await Promise.all(files.map((path) => import(join(root, path))));
   const exported = modules.flatMap((module) =>
     Object.entries(z.record(z.string(), z.unknown()).parse({ ...Object(module) })),

@@ -1,0 +1,117 @@
+import { spawn } from "node:child_process";
+import { mkdir, open } from "node:fs/promises";
+import { join } from "node:path";
+import { sleep } from "../../src/shared/abort.ts";
+import { TransientError } from "../../src/shared/errors.ts";
+import type { Logger } from "../../src/shared/logger.ts";
+import { findRegistration, hashSettings } from "./registration.ts";
+import type { RelaySettings } from "./start-relay.ts";
+
+const START_MS = 15_000;
+const STOP_MS = 3000;
+const LOOK_MS = 50;
+/** How often a worker looks whether its relay is there: well within what a container waits before it gives up. */
+const WATCH_MS = 1000;
+
+export interface RelayDependencies {
+  settings: RelaySettings;
+  /** What runs the CLI: a program and its first arguments. */
+  program: readonly [string, ...string[]];
+  logger: Logger;
+}
+
+export interface RelayPlace {
+  port: number;
+  folder: string;
+}
+
+/**
+ * The relay of this machine: found, or started as a process of its own that outlives this one. After a relay was killed
+ * the new one has its port, which containers know. Throws TransientError RELAY_UNAVAILABLE.
+ */
+export async function provideRelay({ settings, program, logger }: RelayDependencies): Promise<RelayPlace> {
+  const known = await findRegistration(settings.folder);
+  if (known?.isAlive === true && known.settings === hashSettings(settings)) {
+    return { port: known.port, folder: settings.folder };
+  }
+  if (known?.isAlive === true) {
+    logger.info({ pid: known.pid }, "The relay is for another plane or other settings: it is started anew");
+    await stopRelay(known.pid, settings.folder);
+  }
+  const port = known?.port ?? settings.port;
+  await launch({ ...settings, port }, program);
+  const started = await waitForRelay(settings);
+  logger.info({ port: started.port, pid: started.pid }, "Relay started");
+  return { port: started.port, folder: settings.folder };
+}
+
+/** Starts the relay again whenever it is gone, until the signal aborts. Logs what keeps it from that. */
+export async function watchRelay(dependencies: RelayDependencies, signal: AbortSignal): Promise<void> {
+  const { settings, logger } = dependencies;
+  while (!signal.aborted) {
+    await sleep(WATCH_MS, signal);
+    if (signal.aborted || (await findRegistration(settings.folder))?.isAlive === true) {
+      continue;
+    }
+    logger.warn({}, "The relay is gone; it is started again");
+    try {
+      await provideRelay(dependencies);
+    } catch (error) {
+      logger.error({ err: error }, "The relay could not be started");
+    }
+  }
+}
+
+/** Detached, with its log in the folder: the worker may go, and the containers keep their connection. */
+async function launch(settings: RelaySettings, [program, ...args]: RelayDependencies["program"]): Promise<void> {
+  await mkdir(settings.folder, { recursive: true, mode: 0o700 });
+  const log = await open(join(settings.folder, "relay.log"), "a", 0o600);
+  try {
+    const child = spawn(program, [...args, "relay", "start"], {
+      detached: true,
+      stdio: ["ignore", log.fd, log.fd],
+      env: { ...relayEnvironment(settings) },
+    });
+    child.unref();
+  } finally {
+    await log.close();
+  }
+}
+
+/** Exactly what the relay is to know; nothing else of the worker's environment. */
+function relayEnvironment(settings: RelaySettings): Record<string, string> {
+  const { api, folder, hosts, port, maxSpoolBytes } = settings;
+  return {
+    PREFECT_API_URL: api.apiUrl,
+    ...(api.authString === undefined ? {} : { PREFECT_API_AUTH_STRING: api.authString }),
+    ...(api.apiKey === undefined ? {} : { PREFECT_API_KEY: api.apiKey }),
+    FLOWYARD_HOME: join(folder, ".."),
+    FLOWYARD_RELAY_HOSTS: hosts.join(","),
+    FLOWYARD_RELAY_PORT: String(port),
+    FLOWYARD_RELAY_SPOOL_MB: String(maxSpoolBytes / (1024 * 1024)),
+    FLOWYARD_LOG_FORMAT: "json",
+  };
+}
+
+async function waitForRelay(settings: RelaySettings) {
+  const endAt = Date.now() + START_MS;
+  while (Date.now() < endAt) {
+    const found = await findRegistration(settings.folder);
+    if (found?.isAlive === true && found.settings === hashSettings(settings)) {
+      return found;
+    }
+    await sleep(LOOK_MS, new AbortController().signal);
+  }
+  throw new TransientError(
+    "RELAY_UNAVAILABLE",
+    `The relay did not start within ${START_MS / 1000} s; its log is ${join(settings.folder, "relay.log")}.`,
+  );
+}
+
+async function stopRelay(pid: number, folder: string): Promise<void> {
+  process.kill(pid, "SIGTERM");
+  const endAt = Date.now() + STOP_MS;
+  while (Date.now() < endAt && (await findRegistration(folder))?.isAlive === true) {
+    await sleep(LOOK_MS, new AbortController().signal);
+  }
+}

@@ -1,0 +1,45 @@
+import { createHash } from "node:crypto";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { findProcessStart } from "../process-identity.ts";
+import type { RelaySettings } from "./start-relay.ts";
+
+/** How a worker finds the relay that another one started. */
+const Registration = z.object({
+  pid: z.number(),
+  /** When the process started: a process id is given to others again. */
+  started: z.string(),
+  port: z.number(),
+  /** A hash of what it was started with: for another plane or other credentials it has to be started anew. */
+  settings: z.string(),
+});
+export type Registration = z.infer<typeof Registration>;
+
+const fileOf = (folder: string) => join(folder, "relay.json");
+
+export function hashSettings({ api, hosts, maxSpoolBytes }: Omit<RelaySettings, "port" | "folder">): string {
+  return createHash("sha256")
+    .update(JSON.stringify([api, hosts, maxSpoolBytes]))
+    .digest("hex");
+}
+
+/** Stays when the relay ends: the next one takes the same port, which containers know. */
+export async function register(settings: RelaySettings, port: number): Promise<void> {
+  const started = (await findProcessStart(process.pid)) ?? "";
+  const draft = `${fileOf(settings.folder)}.${process.pid}`;
+  await writeFile(draft, JSON.stringify({ pid: process.pid, started, port, settings: hashSettings(settings) }), {
+    mode: 0o600,
+  });
+  await rename(draft, fileOf(settings.folder));
+}
+
+/** The last relay of the folder, and whether its process is alive. */
+export async function findRegistration(folder: string): Promise<(Registration & { isAlive: boolean }) | undefined> {
+  const text = await readFile(fileOf(folder), "utf8").catch(() => undefined);
+  const parsed = text === undefined ? undefined : Registration.safeParse(JSON.parse(text)).data;
+  if (parsed === undefined) {
+    return undefined;
+  }
+  return { ...parsed, isAlive: (await findProcessStart(parsed.pid)) === parsed.started };
+}

@@ -1,0 +1,32 @@
+import "../small-heap.ts";
+import { UserError } from "../../src/shared/errors.ts";
+import { createWorkerLogger } from "../logger.ts";
+import { findRegistration, register } from "./registration.ts";
+import { type RelaySettings, startRelay } from "./start-relay.ts";
+
+/** Runs a relay in this process until `stop` aborts. Throws UserError RELAY_RUNNING, ADDRESS_IN_USE. */
+export async function runRelay(
+  settings: RelaySettings & { logFormat: "text" | "json" },
+  stop: AbortSignal,
+): Promise<void> {
+  const logger = createWorkerLogger(settings.logFormat, (line) => process.stderr.write(line));
+  const known = await findRegistration(settings.folder);
+  if (known?.isAlive === true) {
+    throw new UserError("RELAY_RUNNING", `A relay of ${settings.folder} is running already, as process ${known.pid}.`, {
+      hint: "Stop it first, or give this one its own FLOWYARD_HOME.",
+    });
+  }
+  const relay = await startRelay(
+    { ...settings, port: settings.port === 0 ? (known?.port ?? 0) : settings.port },
+    logger,
+  );
+  await register(settings, relay.port);
+  await new Promise<void>((resolve) => {
+    if (stop.aborted) {
+      resolve();
+    }
+    stop.addEventListener("abort", () => resolve(), { once: true });
+  });
+  await relay.stop();
+  logger.info({}, "Relay stopped");
+}
