@@ -8,6 +8,7 @@ import { countDone } from "./describe-plan.ts";
 import { withRegistryLogin } from "./docker-login.ts";
 import type { Ending } from "./finish.ts";
 import { isUntouched } from "./only-changed.ts";
+import { listPlanHashes } from "./plan-hashes.ts";
 import { savePlanOutputs } from "./plan-outputs.ts";
 import { showPlace } from "./project-files.ts";
 import { buildReleaseRequest } from "./release-request.ts";
@@ -19,14 +20,7 @@ import type { Story } from "./story.ts";
 export function runDeploy(given: Step, story: Story, deploy: DeployRequest): Promise<Ending> {
   return withRegistryLogin(given, async (step) => {
     const projects = await selectProjects(step, deploy.deployments);
-    const hashes = step.inputs["plan-hash"];
-    if (hashes.length > 0 && hashes.length !== projects.length) {
-      throw new UserError(
-        "INPUT_INVALID",
-        `The input plan-hash has ${hashes.length} hashes, and there are ${projects.length} project files.`,
-        { hint: "Hand over the output plan-hash of a plan of the same files." },
-      );
-    }
+    const hashes = listPlanHashes(step, projects.length);
     const hashOf = new Map(projects.map((project, index) => [project, hashes[index]]));
     const due = step.inputs["only-changed"] ? await leaveOutUntouched(step, story, projects, deploy) : projects;
     if (due.length > 1) {

@@ -6,6 +6,7 @@ import { buildAppliedPlan } from "./applied-plan.ts";
 import type { Decision } from "./decision.ts";
 import { countDone } from "./describe-plan.ts";
 import type { Ending } from "./finish.ts";
+import { listPlanHashes } from "./plan-hashes.ts";
 import { savePlanOutputs } from "./plan-outputs.ts";
 import { listProjectFiles, type ProjectFile, showPlace } from "./project-files.ts";
 import { buildSource } from "./release-request.ts";
@@ -26,7 +27,10 @@ export async function runRollback(step: Step, story: Story, { deploy, to }: Roll
     });
   }
   const files = await listProjectFiles(step.workspace, step.inputs["prefect-file"]);
-  const asked = await Promise.all(files.map((project) => ask(step, project, { environment, to })));
+  const hashes = listPlanHashes(step, files.length);
+  const asked = await Promise.all(
+    files.map((project, index) => ask(step, project, { environment, to, hash: hashes[index] })),
+  );
   for (const { project, body } of asked) {
     const { refusal } = await client.releases.planRollback(body);
     if (refusal !== null) {
@@ -52,10 +56,11 @@ interface Asked {
 async function ask(
   step: Step,
   project: ProjectFile,
-  { environment, to }: { environment: string; to: string | undefined },
+  { environment, to, hash }: { environment: string; to: string | undefined; hash: string | undefined },
 ): Promise<Asked> {
   const scope = await findScope(step, project, environment);
-  return { project, body: { scope, source: await buildSource(step, project.root), to: to ?? null } };
+  const source = await buildSource(step, project.root);
+  return { project, body: { scope, source, to: to ?? null, plan_hash: hash ?? null } };
 }
 
 function rollBack(step: Step, client: PrefectClient, { project, body }: Asked): Promise<ProjectOutcome> {

@@ -91,6 +91,19 @@ describe("strings that GitHub's users control", () => {
     });
   }
 
+  for (const file of ["pull_request.opened.json", "pull_request.closed-unmerged.json"]) {
+    test(`a preview for ${file}: cannot issue commands or start programs`, async () => {
+      const event = findEvent(file);
+      const payload = poison(Json.parse(await readPayload(file)));
+
+      const result = await act({ event, payload, inputs: { preview: "true" }, env: { GITHUB_HEAD_REF: BRANCH } });
+
+      assertHarmless(result);
+      assert.equal(result.code, 0, result.output);
+      assert.deepEqual((await readdir(workspace)).sort(), ["flow.py", "prefect.yaml"]);
+    });
+  }
+
   test("a pushed branch with such a name is ignored, and named in one line", async () => {
     const payload = { ...(await readPayload("push.branch-created.json")), ref: `refs/heads/${BRANCH}${INJECTED}` };
 

@@ -6,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { loadMachine } from "../../scripts/setup/machine.ts";
 import { createPrefectClient, type PrefectClient } from "../../src/client/prefect-client.ts";
 import { planRelease, type ReleaseRequest, release } from "../../src/release/release.ts";
+import { listPreviews, removePreview } from "../../src/release/remove-preview.ts";
 import { type PrefectServer, startPrefectServer } from "../support/prefect-server.ts";
 
 const { prefect } = await loadMachine();
@@ -175,6 +176,38 @@ describe("releases against a stock Prefect server", { skip }, () => {
       return true;
     });
     assert.ok(await client.deployments.findByName("hello", "good"));
+  });
+
+  test("a preview is made under its own names, is found again by its labels, and is deleted whole", async () => {
+    const scope = { repository: "acme/etl", project_path: ".", environment: "pr-7" };
+    const project = FULL + entry("plain");
+    const signal = new AbortController().signal;
+    const removal = { client, ...scope, source: { event: "cli" }, signal };
+
+    const made = await release(await request(project, { scope, isPreview: true }), undefined);
+    const again = await release(await request(project, { scope, isPreview: true }), undefined);
+    const preview = await client.deployments.findByName("hello", "full-pr-7");
+    const triggers = await client.automations.listRelatedTo(`prefect.deployment.${preview?.id}`);
+    const listed = await listPreviews(client, "acme/etl");
+    const foreign = await listPreviews(client, "acme/other");
+    const removed = await removePreview(removal);
+    const twice = await removePreview(removal);
+
+    assert.deepEqual(told(made.changes), ["create hello/full-pr-7", "create hello/plain-pr-7"]);
+    assert.equal(again.changed, false);
+    assert.deepEqual(new Set(preview?.schedules.map(({ active }) => active)), new Set([false]));
+    assert.deepEqual(
+      triggers.map(({ enabled }) => enabled),
+      [false],
+    );
+    assert.deepEqual([listed, foreign], [["pr-7"], []]);
+    assert.deepEqual(told(removed.flatMap(({ changes }) => changes)), [
+      "delete hello/full-pr-7",
+      "delete hello/plain-pr-7",
+    ]);
+    assert.deepEqual(twice, []);
+    assert.equal(await client.deployments.findByName("hello", "full-pr-7"), undefined);
+    assert.ok(await client.deployments.findByName("hello", "full"));
   });
 
   test("a plan that no longer holds is refused", async () => {
