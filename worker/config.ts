@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
+import { homedir, hostname } from "node:os";
+import { join } from "node:path";
 import { z } from "zod";
 import { type EngineSettings, readEngineSettings } from "../src/docker/engine-address.ts";
 import { JsonObject } from "../src/prefect-api/primitives.ts";
 import { errorMessage, UserError } from "../src/shared/errors.ts";
 
 const Seconds = z.coerce.number({ error: "must be a number of seconds" }).positive("must be more than 0");
+const NotNegative = z.coerce.number({ error: "must be a number of seconds" }).min(0, "must not be less than 0");
 
 /** What the worker reads from its environment. */
 export const WorkerConfig = z.object({
@@ -16,6 +18,10 @@ export const WorkerConfig = z.object({
   FLOWYARD_WORKER_POLL_SECONDS: Seconds.default(0.5),
   FLOWYARD_WORKER_HEARTBEAT_SECONDS: Seconds.default(30),
   FLOWYARD_WORKER_CANCEL_GRACE_SECONDS: Seconds.default(30),
+  FLOWYARD_WORKER_KEEP_FAILED_SECONDS: NotNegative.default(0),
+  FLOWYARD_WORKER_LOG_LIMIT_MB: Seconds.default(100),
+  FLOWYARD_WORKER_DRAIN_SECONDS: Seconds.optional(),
+  FLOWYARD_HOME: z.string().min(1).default(join(homedir(), ".flowyard")),
   FLOWYARD_WORKER_PYTHON: z.string().min(1).default("python3"),
   FLOWYARD_LOG_FORMAT: z.enum(["text", "json"], { error: 'must be "text" or "json"' }).default("text"),
 });
@@ -36,7 +42,12 @@ export interface WorkerFlags {
   createPoolIfNotFound?: boolean | undefined;
   /** Path of a JSON file for a pool that is created. */
   baseJobTemplateFile?: string | undefined;
+  /** What becomes of the runs when it is told to stop; `finish` when left out. */
+  onStop?: OnStop | undefined;
 }
+
+export const ON_STOP = ["finish", "leave", "cancel"] as const;
+export type OnStop = (typeof ON_STOP)[number];
 
 /** One worker, all its settings parsed. Holds secrets: never log it whole. */
 export interface WorkerSettings {
@@ -53,6 +64,15 @@ export interface WorkerSettings {
   pollSeconds: number;
   heartbeatSeconds: number;
   cancelGraceSeconds: number;
+  onStop: OnStop;
+  /** How long runs may take to end after the worker was told to stop; then they are left to go on without it. */
+  drainSeconds: number;
+  /** How long the container of a failed run is kept. */
+  keepFailedSeconds: number;
+  /** No more of one run's output than this is stored at the plane. */
+  logLimitBytes: number;
+  /** Folder that the workers of this machine share. */
+  homeFolder: string;
   python: string;
   logFormat: "text" | "json";
   engine: EngineSettings;
@@ -87,6 +107,11 @@ export function loadWorkerSettings(
     pollSeconds: config.FLOWYARD_WORKER_POLL_SECONDS,
     heartbeatSeconds: config.FLOWYARD_WORKER_HEARTBEAT_SECONDS,
     cancelGraceSeconds: config.FLOWYARD_WORKER_CANCEL_GRACE_SECONDS,
+    onStop: flags.onStop ?? "finish",
+    drainSeconds: config.FLOWYARD_WORKER_DRAIN_SECONDS ?? Number.POSITIVE_INFINITY,
+    keepFailedSeconds: config.FLOWYARD_WORKER_KEEP_FAILED_SECONDS,
+    logLimitBytes: config.FLOWYARD_WORKER_LOG_LIMIT_MB * 1_000_000,
+    homeFolder: join(config.FLOWYARD_HOME, "worker"),
     python: config.FLOWYARD_WORKER_PYTHON,
     logFormat: config.FLOWYARD_LOG_FORMAT,
     engine: readEngineSettings(environment),

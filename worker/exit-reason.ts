@@ -1,6 +1,12 @@
 import type { StateType } from "../src/prefect-api/states.ts";
 import type { Exit } from "./infrastructure/contract.ts";
 
+/** How it ended, and the last it printed. */
+export interface End {
+  exit: Exit;
+  lastLines: readonly string[];
+}
+
 const MAX_MESSAGE_CHARACTERS = 4000;
 
 type Verdict =
@@ -17,13 +23,13 @@ interface LastState {
 }
 
 /** What to report for a run whose container or process has ended while the run was in this state. Pure. */
-export function decideVerdict(exit: Exit, what: string, state: LastState | null | undefined): Verdict {
+export function decideVerdict({ exit, lastLines }: End, what: string, state: LastState | null | undefined): Verdict {
   if (exit.kind === "unwatched") {
     return { outcome: "leave", why: `${what} is not watched any more after ${exit.afterSeconds} s; it goes on` };
   }
   switch (state?.type) {
     case "CRASHED":
-      return exit.kind === "exited" && exit.wasOutOfMemory === true
+      return isKnownCause(exit)
         ? { outcome: "explained", message: `${explainExit(exit, what)} ${state?.message ?? ""}`.trim() }
         : { outcome: "leave", why: "the run has its final state" };
     case "COMPLETED":
@@ -37,11 +43,18 @@ export function decideVerdict(exit: Exit, what: string, state: LastState | null 
     case "CANCELLING":
       return { outcome: "cancelled", message: `Cancelled; ${what} has ended.` };
     case "PENDING":
-      return { outcome: "crashed", message: withLastLines(explainExit(exit, what), exit) };
+      return { outcome: "crashed", message: withLastLines(explainExit(exit, what), lastLines) };
     case "RUNNING":
     case undefined:
       return { outcome: "crashed", message: explainExit(exit, what) };
   }
+}
+
+/** Somebody else ended it: an engine inside can only see that it was ended. */
+function isKnownCause(exit: Exit): boolean {
+  return (
+    exit.kind === "exited" && (exit.wasOutOfMemory === true || exit.byHand !== undefined || exit.engineWasAway === true)
+  );
 }
 
 /** One sentence or two about how it ended, and whose doing it was as far as that is known. */
@@ -49,10 +62,17 @@ export function explainExit(exit: Exclude<Exit, { kind: "unwatched" }>, what: st
   if (exit.kind === "vanished") {
     return `${exit.what} was removed by somebody before it had ended.`;
   }
-  const { exitCode, wasOutOfMemory, memoryLimit } = exit;
+  const { exitCode, wasOutOfMemory, memoryLimit, byHand, engineWasAway } = exit;
   if (wasOutOfMemory === true) {
     const limit = memoryLimit === undefined ? "the memory of its host" : `its memory limit (mem_limit ${memoryLimit})`;
     return `${capitalize(what)} ran out of memory: the kernel killed a process of it at ${limit}. Exit code ${exitCode}.`;
+  }
+  if (byHand !== undefined) {
+    const how = byHand === "killed" ? "killed by hand (`docker kill`)" : "stopped by hand (`docker stop`)";
+    return `${capitalize(what)} was ${how}: not by the flow, the worker or for want of memory. Exit code ${exitCode}.`;
+  }
+  if (engineWasAway === true) {
+    return `${capitalize(what)} ended while the Docker engine was away: the engine was restarted, or crashed. Exit code ${exitCode}.`;
   }
   if (exitCode === 0) {
     return `${capitalize(what)} ended with exit code 0, but its flow run had reported no final state.`;
@@ -76,11 +96,11 @@ const EXIT_CODES: ReadonlyMap<number, string> = new Map([
 ]);
 
 /** While the run is PENDING no engine has sent its log: these lines are all there is to see. */
-function withLastLines(message: string, exit: Exit): string {
-  if (exit.kind !== "exited" || exit.lastLines.length === 0) {
+function withLastLines(message: string, lastLines: readonly string[]): string {
+  if (lastLines.length === 0) {
     return message;
   }
-  const lines = exit.lastLines.map((line) => `    ${line}`).join("\n");
+  const lines = lastLines.map((line) => `    ${line}`).join("\n");
   return `${message} Its last output:\n${lines.slice(-MAX_MESSAGE_CHARACTERS)}`;
 }
 

@@ -7,6 +7,8 @@ import { fillTemplate, findByPath, pythonText } from "../src/prefect-api/templat
 import type { Timestamp } from "../src/prefect-api/timestamp.ts";
 import type { WorkPool } from "../src/prefect-api/work-pools.ts";
 import { UserError } from "../src/shared/errors.ts";
+import { buildMarkedFormats } from "./output-lines.ts";
+import type { RunFacts } from "./run-facts.ts";
 
 /** What one run is started with, before an infrastructure makes a container or process of it. */
 export interface Job {
@@ -22,6 +24,7 @@ export interface Job {
   userEnv: Record<string, string | null>;
   /** Prefect's `prefect.io/…` names and the user's, as written. */
   labels: Record<string, string>;
+  facts: RunFacts;
 }
 
 export interface JobContext {
@@ -30,6 +33,8 @@ export interface JobContext {
   flow: Flow | undefined;
   workPool: Pick<WorkPool, "id" | "name">;
   workerName: string;
+  /** Of the worker and its claim; see `RunFacts`. */
+  claim: Pick<RunFacts, "worker_instance" | "worker_home" | "attempt">;
   /** The worker's PREFECT_* settings. */
   settings: Record<string, string>;
 }
@@ -47,14 +52,28 @@ export function buildJob(configuration: JsonObject, context: JobContext): Job {
   const common = parseConfiguration(CommonConfiguration, configuration);
   const userEnv = common.env ?? {};
   const { flowRun } = context;
+  const env = dropNull({ ...context.settings, ...buildRunEnvironment(context), ...userEnv });
   return {
     flowRun,
     configuration,
     name: renderName(common.name, context) || flowRun.name,
     command: common.command || undefined,
-    env: dropNull({ ...context.settings, ...buildRunEnvironment(context), ...userEnv }),
+    env: { ...buildMarkedFormats(env), ...env },
     userEnv,
     labels: { ...buildLabels(context), ...dropNull(common.labels ?? {}) },
+    facts: buildFacts(context),
+  };
+}
+
+function buildFacts({ flowRun, workPool, workerName, claim }: JobContext): RunFacts {
+  return {
+    flow_run_id: flowRun.id,
+    flow_run_name: flowRun.name,
+    deployment_id: flowRun.deployment_id ?? undefined,
+    work_pool_id: workPool.id,
+    work_pool_name: workPool.name,
+    worker_name: workerName,
+    ...claim,
   };
 }
 

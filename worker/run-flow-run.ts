@@ -1,62 +1,72 @@
-import { v7 as uuidv7 } from "uuid";
 import type { PrefectClient } from "../src/client/prefect-client.ts";
-import { refusalStatus } from "../src/client/refusal.ts";
 import type { Deployment } from "../src/prefect-api/deployments.ts";
 import type { ReceivedFlowRun } from "../src/prefect-api/flow-runs.ts";
-import { isTerminal, type ReceivedSetStateResult } from "../src/prefect-api/states.ts";
-import { errorMessage, TransientError, UserError } from "../src/shared/errors.ts";
-import type { Logger } from "../src/shared/logger.ts";
+import { isTerminal } from "../src/prefect-api/states.ts";
 import type { WorkerSettings } from "./config.ts";
-import { decideVerdict } from "./exit-reason.ts";
-import type { Exit, Infrastructure, StartedRun } from "./infrastructure/contract.ts";
+import type { Infrastructure, StartedRun } from "./infrastructure/contract.ts";
 import { buildJob, type Job, selectRunSettings } from "./job.ts";
 import { fillJobTemplate, mergeJobVariables, resolveReferences } from "./job-template.ts";
 import { keepTrying } from "./keep-trying.ts";
-import type { RunOutput } from "./output.ts";
+import { describeError, errorFields, proposeState, reportState } from "./report.ts";
+import { type RunOutcome, type SuperviseDependencies, submittingId, superviseRun } from "./supervise.ts";
+import type { WorkerHome } from "./worker-home.ts";
 
-export interface RunDependencies {
-  client: {
+export interface RunDependencies extends SuperviseDependencies {
+  client: SuperviseDependencies["client"] & {
     deployments: Pick<PrefectClient["deployments"], "find">;
     flows: Pick<PrefectClient["flows"], "find">;
     workPools: Pick<PrefectClient["workPools"], "get">;
-    flowRuns: Pick<PrefectClient["flowRuns"], "find" | "setState" | "update" | "updateLabels">;
+    flowRuns: Pick<PrefectClient["flowRuns"], "updateLabels">;
     blockDocuments: Pick<PrefectClient["blockDocuments"], "find" | "findByName">;
     variables: Pick<PrefectClient["variables"], "findByName">;
   };
   infrastructure: Infrastructure;
-  settings: Pick<WorkerSettings, "name" | "pool" | "environment">;
-  logger: Logger;
-  output: RunOutput;
-  /** Aborts when the worker must go at once; what it started goes on without it. */
-  signal: AbortSignal;
+  settings: SuperviseDependencies["settings"] & Pick<WorkerSettings, "name" | "pool" | "environment">;
+  home: SuperviseDependencies["home"] & Pick<WorkerHome, "id" | "instance" | "saveClaim" | "dropClaim">;
 }
 
 /** One run that this worker has in its hands. */
 export interface RunInFlight {
-  flowRun: ReceivedFlowRun;
+  flowRun: Pick<ReceivedFlowRun, "id" | "name">;
+  /** Its transition id: names this claim, and everything that is made for it. */
+  attempt: string;
   /** Set as soon as there is something that can be stopped. */
   started: StartedRun | undefined;
+  /** Aborted when the run was cancelled before there is. */
+  starting: AbortController;
 }
 
 /**
- * Takes one run from the plane to its end: claim, job, start, output, exit, report. Never throws: one bad run must not
- * end the worker, so whatever goes wrong is reported as the run's CRASHED state and logged once.
+ * Takes one run from the plane to its end: claim, job, start, and then `superviseRun`. Never throws: one bad run must
+ * not end the worker, so whatever goes wrong is reported as the run's CRASHED state and logged once.
  */
-export async function runFlowRun(dependencies: RunDependencies, run: RunInFlight): Promise<void> {
-  const { flowRun } = run;
+export async function runFlowRun(
+  dependencies: RunDependencies,
+  run: RunInFlight,
+  flowRun: ReceivedFlowRun,
+): Promise<RunOutcome> {
   const logger = dependencies.logger.child({ flow_run_id: flowRun.id, flow_run_name: flowRun.name });
   const own: RunDependencies = { ...dependencies, logger };
+  const { attempt } = run;
   try {
     const deployment = await findDeployment(own, flowRun);
-    if (deployment === "missing" || !(await claimFlowRun(own, flowRun.id))) {
-      return;
+    if (deployment === "missing" || !(await claimFlowRun(own, flowRun, attempt))) {
+      return "done";
     }
-    await startAndWatch(own, run, deployment);
+    const startedAt = performance.now();
+    const started = await startRun(own, run, { flowRun, deployment, attempt });
+    if (started !== undefined) {
+      run.started = started;
+      logger.info({ infrastructure: started.what, seconds: secondsSince(startedAt) }, "Run started");
+      await own.home.dropClaim(attempt);
+      return await superviseRun(own, started, true);
+    }
   } catch (error) {
     if (!own.signal.aborted) {
       logger.error({ ...errorFields(error) }, "The run was lost: its end could not be reported");
     }
   }
+  return "done";
 }
 
 /** A run whose deployment is gone cannot be started by anybody: it is cancelled, as Prefect's worker does. */
@@ -70,70 +80,71 @@ async function findDeployment(
   }
   const deployment = await keepTrying({ what: "read the deployment", ...own }, () => own.client.deployments.find(id));
   if (deployment === undefined) {
-    await reportState(own, flowRun.id, "CANCELLED", `Deployment ${id} no longer exists.`);
+    await reportState(own, flowRun.id, { type: "CANCELLED", message: `Deployment ${id} no longer exists.` });
     return "missing";
   }
   return deployment;
 }
 
-/** True when the run is ours now. Anything but PENDING in the answer means that it is somebody else's or not due. */
-async function claimFlowRun(own: RunDependencies, id: string): Promise<boolean> {
+/**
+ * True when the run is ours now. Anything but PENDING in the answer means that it is somebody else's or not due. The
+ * claim is noted before it is made: a worker that dies before there is a container leaves nothing else behind.
+ */
+async function claimFlowRun(own: RunDependencies, flowRun: ReceivedFlowRun, attempt: string): Promise<boolean> {
+  await own.home.saveClaim({
+    flow_run_id: flowRun.id,
+    work_pool_name: own.settings.pool,
+    attempt,
+    worker_instance: own.home.instance,
+  });
   // An answer that got lost is asked for again with the same transition: the plane then shows the state it made.
-  const transition_id = uuidv7();
   const answer = await keepTrying({ what: "claim the run", ...own }, () =>
-    proposeState(own, id, { state: { type: "PENDING", state_details: { transition_id } } }),
+    proposeState(own, flowRun.id, { state: { type: "PENDING", state_details: { transition_id: attempt } } }),
   );
-  if (answer?.state?.type !== "PENDING") {
+  const isOurs =
+    answer?.state?.type === "PENDING" &&
+    (answer.status === "ACCEPT" || answer.state.state_details.transition_id === attempt);
+  if (!isOurs) {
+    await own.home.dropClaim(attempt);
     const reason = answer?.details.reason ?? answer?.state?.name;
     own.logger.info({ status: answer?.status, reason }, "The run is not taken");
-    return false;
   }
-  return answer.status === "ACCEPT" || answer.state.state_details.transition_id === transition_id;
+  return isOurs;
 }
 
-async function startAndWatch(
-  own: RunDependencies,
-  run: RunInFlight,
-  deployment: Deployment | undefined,
-): Promise<void> {
-  const { flowRun } = run;
-  const startedAt = performance.now();
-  const started = await startRun(own, flowRun, deployment);
-  if (started === undefined) {
-    return;
-  }
-  run.started = started;
-  own.logger.info({ infrastructure: started.what, seconds: secondsSince(startedAt) }, "Run started");
-  const exit = await watchRun(own, flowRun, started);
-  await reportExit(own, flowRun, started, exit);
+interface Claimed {
+  flowRun: ReceivedFlowRun;
+  deployment: Deployment | undefined;
+  attempt: string;
 }
 
 /** Undefined when the run ended before it began: cancelled meanwhile, or crashed with the reason reported. */
-async function startRun(
-  own: RunDependencies,
-  flowRun: ReceivedFlowRun,
-  deployment: Deployment | undefined,
-): Promise<StartedRun | undefined> {
+async function startRun(own: RunDependencies, run: RunInFlight, claimed: Claimed): Promise<StartedRun | undefined> {
+  const { flowRun, attempt } = claimed;
+  const signal = AbortSignal.any([own.signal, run.starting.signal]);
   try {
-    const job = await prepareJob(own, flowRun, deployment);
-    if (!(await announceStart(own, flowRun.id))) {
+    const job = await prepareJob(own, claimed);
+    if (!(await announceStart(own, flowRun.id, attempt))) {
+      await own.home.dropClaim(attempt);
       return undefined;
     }
-    return await own.infrastructure.start(job, (message) => own.logger.info({}, message));
+    return await own.infrastructure.start(job, (message) => own.logger.info({}, message), signal);
   } catch (error) {
     own.signal.throwIfAborted();
-    own.logger.error({ ...errorFields(error) }, "The run could not be started");
-    await reportState(own, flowRun.id, "CRASHED", `The run could not be started. ${describeError(error)}`);
+    if (run.starting.signal.aborted) {
+      await reportState(own, flowRun.id, { type: "CANCELLED", message: "Cancelled before it was started." });
+    } else {
+      own.logger.error({ ...errorFields(error) }, "The run could not be started");
+      const message = `The run could not be started. ${describeError(error)}`;
+      await reportState(own, flowRun.id, { type: "CRASHED", message });
+    }
+    await own.home.dropClaim(attempt);
     return undefined;
   }
 }
 
-async function prepareJob(
-  own: RunDependencies,
-  flowRun: ReceivedFlowRun,
-  deployment: Deployment | undefined,
-): Promise<Job> {
-  const { client, settings } = own;
+async function prepareJob(own: RunDependencies, { flowRun, deployment, attempt }: Claimed): Promise<Job> {
+  const { client, settings, home } = own;
   const [flow, workPool] = await keepTrying({ what: "read flow and work pool", ...own }, () =>
     Promise.all([client.flows.find(flowRun.flow_id), client.workPools.get(settings.pool)]),
   );
@@ -149,18 +160,26 @@ async function prepareJob(
     keepTrying({ what: "read blocks and variables", ...own }, () => resolveReferences(client, template)),
     keepTrying({ what: "label the run", ...own }, () => client.flowRuns.updateLabels(flowRun.id, labels)),
   ]);
-  const context = { flowRun, deployment, flow, workPool, workerName: settings.name };
-  return buildJob(configuration, { ...context, settings: selectRunSettings(settings.environment) });
+  return buildJob(configuration, {
+    flowRun,
+    deployment,
+    flow,
+    workPool,
+    workerName: settings.name,
+    claim: { worker_instance: home.instance, worker_home: home.id, attempt },
+    settings: selectRunSettings(settings.environment),
+  });
 }
 
 /** PENDING, Submitting: tells that an infrastructure comes up. False when the run was ended meanwhile. */
-async function announceStart(own: RunDependencies, id: string): Promise<boolean> {
+async function announceStart(own: RunDependencies, id: string, attempt: string): Promise<boolean> {
+  const state_details = { transition_id: submittingId(attempt) };
   const answer = await keepTrying({ what: "announce the start", ...own }, () =>
-    proposeState(own, id, { state: { type: "PENDING", name: "Submitting" } }),
+    proposeState(own, id, { state: { type: "PENDING", name: "Submitting", state_details } }),
   );
   const type = answer?.state?.type;
   if (type === "CANCELLING") {
-    await reportState(own, id, "CANCELLED", "Cancelled before it was started.");
+    await reportState(own, id, { type: "CANCELLED", message: "Cancelled before it was started." });
     return false;
   }
   const isEnded = answer === undefined || (type !== undefined && isTerminal(type));
@@ -168,96 +187,6 @@ async function announceStart(own: RunDependencies, id: string): Promise<boolean>
     own.logger.info({ state: answer?.state?.name }, "The run was ended before it was started");
   }
   return !isEnded;
-}
-
-async function watchRun(own: RunDependencies, flowRun: ReceivedFlowRun, started: StartedRun): Promise<Exit> {
-  const notingPid = keepTrying({ what: "note the infrastructure", ...own }, () =>
-    own.client.flowRuns.update(flowRun.id, { infrastructure_pid: started.pid }),
-  ).catch((error: unknown) => {
-    if (!own.signal.aborted) {
-      own.logger.warn({ ...errorFields(error) }, "The run's infrastructure_pid could not be noted");
-    }
-  });
-  const exit = await started.watch((line) => own.output.write(flowRun.name, line), own.signal);
-  await notingPid;
-  return exit;
-}
-
-async function reportExit(
-  own: RunDependencies,
-  { id }: ReceivedFlowRun,
-  started: StartedRun,
-  exit: Exit,
-): Promise<void> {
-  const current = await keepTrying({ what: "read the run's state", ...own }, () => own.client.flowRuns.find(id));
-  const pid = current?.infrastructure_pid ?? started.pid;
-  if (current === undefined || pid !== started.pid) {
-    own.logger.info({}, "Run ended; it was deleted or started again meanwhile");
-    return;
-  }
-  const verdict = decideVerdict(exit, started.what, current.state);
-  const exitCode = exit.kind === "exited" ? exit.exitCode : undefined;
-  own.logger.info({ exit_code: exitCode, state: current.state_name }, "Run ended");
-  switch (verdict.outcome) {
-    case "leave":
-      own.logger.debug({ why: verdict.why }, "Nothing to report");
-      break;
-    case "cancelled":
-      await reportState(own, id, "CANCELLED", verdict.message);
-      break;
-    case "crashed":
-      await reportState(own, id, "CRASHED", verdict.message);
-      break;
-    case "explained":
-      await reportState(own, id, "CRASHED", verdict.message, true);
-      break;
-  }
-}
-
-/** CANCELLED is forced, as a run is cancelled whatever it was doing; CRASHED leaves a final state alone. */
-async function reportState(
-  own: RunDependencies,
-  id: string,
-  type: "CANCELLED" | "CRASHED",
-  message: string,
-  force = type === "CANCELLED",
-): Promise<void> {
-  const answer = await keepTrying({ what: `report ${type}`, ...own }, () =>
-    proposeState(own, id, { state: { type, message }, force }),
-  );
-  own.logger.info({ to: answer?.state?.name, status: answer?.status, reason: message }, `Reported ${type}`);
-}
-
-/** Undefined when the run was deleted. */
-async function proposeState(
-  own: RunDependencies,
-  id: string,
-  proposal: Parameters<RunDependencies["client"]["flowRuns"]["setState"]>[1],
-): Promise<ReceivedSetStateResult | undefined> {
-  try {
-    return await own.client.flowRuns.setState(id, proposal);
-  } catch (error) {
-    if (refusalStatus(error) === 404) {
-      return undefined;
-    }
-    throw error;
-  }
-}
-
-function describeError(error: unknown): string {
-  const sentence = errorMessage(error).replace(/[^.!?]$/, "$&.");
-  if (error instanceof UserError) {
-    return `${error.code}: ${sentence}${error.hint === undefined ? "" : ` ${error.hint}`}`;
-  }
-  return error instanceof TransientError ? `${error.code}: ${sentence}` : sentence;
-}
-
-/** What a log line says about an error; only a bug of ours shows its stack. */
-export function errorFields(error: unknown): Record<string, unknown> {
-  if (error instanceof UserError || error instanceof TransientError) {
-    return { code: error.code, reason: error.message, ...(error instanceof UserError ? { hint: error.hint } : {}) };
-  }
-  return { reason: errorMessage(error), stack: error instanceof Error ? error.stack : undefined };
 }
 
 function secondsSince(start: number): number {

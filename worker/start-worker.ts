@@ -1,4 +1,5 @@
 import "./small-heap.ts";
+import { join } from "node:path";
 import { createPrefectClient } from "../src/client/prefect-client.ts";
 import { findEngine } from "../src/docker/engine.ts";
 import { systemClock } from "../src/shared/clock.ts";
@@ -7,10 +8,12 @@ import type { WorkerSettings } from "./config.ts";
 import type { Infrastructure } from "./infrastructure/contract.ts";
 import { createDockerInfrastructure } from "./infrastructure/docker.ts";
 import { createProcessInfrastructure } from "./infrastructure/process.ts";
+import { createLogSender } from "./log-sender.ts";
 import { createWorkerLogger } from "./logger.ts";
 import { createRunOutput } from "./output.ts";
 import { prepareWorkPool, type WorkerType } from "./work-pool.ts";
 import { runWorker } from "./worker.ts";
+import { openWorkerHome } from "./worker-home.ts";
 
 /** For a connection that broke while idle; anything longer is the worker's loops' to tell of and to wait out. */
 const CLIENT_RETRY = { retries: 1, firstDelayMs: 200 };
@@ -26,6 +29,7 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
   const client = createPrefectClient({ ...settings.api, retry: CLIENT_RETRY });
   const { workPool, type, created } = await prepareWorkPool(client, settings);
   const infrastructure = await createInfrastructure(type, settings, logger);
+  const home = await openWorkerHome(settings.homeFolder);
   logger.info(
     { worker_name: settings.name, work_pool_name: workPool.name, type, api: settings.api.apiUrl },
     created ? "Worker started; its work pool did not exist and was created" : "Worker started",
@@ -39,6 +43,8 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
       infrastructure,
       settings,
       logger,
+      home,
+      logs: createLogSender(client),
       output: createRunOutput(process.stdout),
       clock: systemClock,
       // Nobody asks it to drop its runs: leaving them alone is what the end of the process does.
@@ -46,6 +52,7 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
     },
     stop,
   );
+  await home.close();
   logger.info({ worker_name: settings.name }, "Worker stopped");
 }
 
@@ -61,6 +68,6 @@ async function createInfrastructure(
       return createDockerInfrastructure(engine, process.cwd());
     }
     case "process":
-      return createProcessInfrastructure(settings);
+      return createProcessInfrastructure({ ...settings, folder: join(settings.homeFolder, "processes") });
   }
 }

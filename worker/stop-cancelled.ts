@@ -1,6 +1,7 @@
 import type { PrefectClient } from "../src/client/prefect-client.ts";
 import type { Logger } from "../src/shared/logger.ts";
-import { errorFields, type RunInFlight } from "./run-flow-run.ts";
+import { errorFields } from "./report.ts";
+import type { RunInFlight } from "./run-flow-run.ts";
 
 const STOP_SECONDS = 10; // between SIGTERM and SIGKILL, for a run that had its grace already
 
@@ -49,10 +50,14 @@ export function createCancellationWatch(dependencies: {
       const now = performance.now();
       for (const { id } of cancelled) {
         const run = inFlight.get(id);
+        if (run?.started === undefined) {
+          run?.starting.abort();
+          continue;
+        }
         const firstSeenAtMs = seenAtMs.get(id) ?? now;
         seenAtMs.set(id, firstSeenAtMs);
         const isDue = now - firstSeenAtMs >= graceSeconds * 1000;
-        if (run?.started !== undefined && isDue && !stopped.has(id)) {
+        if (isDue && !stopped.has(id)) {
           stopped.add(id);
           void stop(run, run.started);
         }

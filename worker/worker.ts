@@ -1,75 +1,81 @@
+import { v7 as uuidv7 } from "uuid";
 import type { PrefectClient } from "../src/client/prefect-client.ts";
 import { refusalStatus } from "../src/client/refusal.ts";
 import { MAX_PAGE_SIZE } from "../src/prefect-api/primitives.ts";
 import { timestampFromMs } from "../src/prefect-api/timestamp.ts";
-import { sleep } from "../src/shared/abort.ts";
 import type { Clock } from "../src/shared/clock.ts";
-import type { Logger } from "../src/shared/logger.ts";
+import { createAdoption } from "./adopt.ts";
 import type { WorkerSettings } from "./config.ts";
-import { backOffMs } from "./keep-trying.ts";
-import { errorFields, type RunDependencies, type RunInFlight, runFlowRun } from "./run-flow-run.ts";
+import { drainRuns } from "./drain.ts";
+import type { StartedRun } from "./infrastructure/contract.ts";
+import { repeat, tickOnce } from "./loop.ts";
+import { errorFields } from "./report.ts";
+import { type RunDependencies, type RunInFlight, runFlowRun } from "./run-flow-run.ts";
+import { createRunsInHand, type RunsInHand } from "./runs-in-hand.ts";
 import { createCancellationWatch } from "./stop-cancelled.ts";
+import { superviseRun } from "./supervise.ts";
 import { prepareWorkPool } from "./work-pool.ts";
+import type { WorkerHome } from "./worker-home.ts";
 
-const CANCELLATION_POLL_SECONDS = 2;
+/** A cancelled run is heard of within this, and its grace begins. */
+const CANCELLATION_POLL_SECONDS = 1;
+const ADOPTION_SECONDS = 15;
 
-export interface WorkerDependencies extends Omit<RunDependencies, "settings" | "client"> {
+export interface WorkerDependencies extends Omit<RunDependencies, "settings" | "client" | "home"> {
   client: PrefectClient;
-  settings: Omit<WorkerSettings, "engine" | "api" | "python" | "logFormat">;
+  settings: Omit<WorkerSettings, "engine" | "api" | "python" | "logFormat" | "homeFolder">;
+  home: WorkerHome;
   clock: Clock;
 }
 
 /**
- * Serves one work pool until `stop` aborts; then takes nothing more and returns when its runs have ended. It outlives
- * a plane that is away and runs that go wrong. `signal` of the dependencies makes it return without waiting for runs.
+ * Serves one work pool until `stop` aborts; then takes nothing more and returns when its runs have ended, or when they
+ * are left to go on without it (`onStop`, `drainSeconds`). It outlives a plane that is away and runs that go wrong.
+ * `signal` of the dependencies makes it return without waiting for runs.
  */
 export async function runWorker(dependencies: WorkerDependencies, stop: AbortSignal): Promise<void> {
   const { settings, logger, client } = dependencies;
-  const inFlight = new Map<string, RunInFlight>();
-  const drained = new AbortController();
-  const untilDrained = AbortSignal.any([drained.signal, dependencies.signal]);
+  const leaving = new AbortController();
+  const signal = AbortSignal.any([dependencies.signal, leaving.signal]);
+  const own: WorkerDependencies = { ...dependencies, signal };
+  const runs = createRunsInHand();
+  const ended = new AbortController();
+  const untilEnded = AbortSignal.any([ended.signal, signal]);
   const cancellations = createCancellationWatch({
     client,
-    inFlight,
+    inFlight: runs.inFlight,
     graceSeconds: settings.cancelGraceSeconds,
     logger,
   });
-  const running = new Set<Promise<void>>();
-  const poll = createPoll(dependencies, inFlight, (run) => {
-    const ended = runFlowRun(dependencies, run).finally(() => {
-      inFlight.delete(run.flowRun.id);
-      running.delete(ended);
-    });
-    running.add(ended);
-  });
+  const adoption = createAdoption(own, runs.attempts, (run) => adoptRun(own, runs, run));
+  const poll = createPoll(own, runs);
+  const heartbeat = () => sendHeartbeat(own, stop.aborted);
   // The plane counts a worker as online from its first heartbeat, so that comes before the first poll.
-  const heartbeat = () => sendHeartbeat(dependencies);
   await tickOnce({ name: "heartbeat", logger }, heartbeat);
+  // What others left behind counts against the limit, so that comes before the first poll, too.
+  await tickOnce({ name: "adoption", logger }, adoption.tick);
+  const every = (name: string, seconds: number) => ({ name, seconds, logger, signal: untilEnded });
   const loops = [
-    repeat({ name: "heartbeat", seconds: settings.heartbeatSeconds, logger, signal: untilDrained }, heartbeat, true),
-    repeat(
-      { name: "cancellations", seconds: CANCELLATION_POLL_SECONDS, logger, signal: untilDrained },
-      cancellations.tick,
-    ),
+    repeat(every("heartbeat", settings.heartbeatSeconds), heartbeat, true),
+    repeat(every("adoption", ADOPTION_SECONDS), adoption.tick, true),
+    repeat(every("cancellations", CANCELLATION_POLL_SECONDS), cancellations.tick),
   ];
   if (settings.runOnce) {
     await tickOnce({ name: "poll", logger }, poll);
   } else {
     await repeat({ name: "poll", seconds: settings.pollSeconds, logger, signal: stop }, poll);
   }
-  if (running.size > 0) {
-    logger.info({ runs: running.size }, "No new runs are taken; waiting for those in flight");
-  }
-  await Promise.all(running);
-  drained.abort();
+  await drainRuns(own, runs, {
+    leave: () => leaving.abort(),
+    announce: () => tickOnce({ name: "heartbeat", logger }, heartbeat),
+  });
+  ended.abort();
   await Promise.all(loops);
 }
 
-function createPoll(
-  { client, settings, infrastructure, clock }: WorkerDependencies,
-  inFlight: Map<string, RunInFlight>,
-  start: (run: RunInFlight) => void,
-): () => Promise<void> {
+function createPoll(own: WorkerDependencies, runs: RunsInHand): () => Promise<void> {
+  const { client, settings, infrastructure, clock } = own;
+  const { inFlight } = runs;
   return async () => {
     const free = settings.limit - inFlight.size;
     if (free <= 0) {
@@ -83,16 +89,34 @@ function createPoll(
     });
     for (const { flow_run } of scheduled) {
       if (!inFlight.has(flow_run.id) && inFlight.size < settings.limit) {
-        const run: RunInFlight = { flowRun: flow_run, started: undefined };
-        inFlight.set(flow_run.id, run);
-        start(run);
+        const run: RunInFlight = {
+          flowRun: flow_run,
+          attempt: uuidv7(),
+          started: undefined,
+          starting: new AbortController(),
+        };
+        runs.add(run, runFlowRun(own, run, flow_run));
       }
     }
   };
 }
 
+function adoptRun(own: WorkerDependencies, runs: RunsInHand, started: StartedRun): void {
+  const { flow_run_id, flow_run_name, attempt } = started.facts;
+  const logger = own.logger.child({ flow_run_id, flow_run_name });
+  logger.info({ infrastructure: started.what, worker_name: started.facts.worker_name }, "Run adopted");
+  const supervised = superviseRun({ ...own, logger }, started, false).catch((error: unknown) => {
+    if (!own.signal.aborted) {
+      logger.error({ ...errorFields(error) }, "The adopted run was lost: its end could not be reported");
+    }
+    return "done" as const;
+  });
+  const flowRun = { id: flow_run_id, name: flow_run_name };
+  runs.add({ flowRun, attempt, started, starting: new AbortController() }, supervised);
+}
+
 /** A pool that was deleted is made again when that is allowed, as Prefect's worker does. */
-async function sendHeartbeat({ client, settings, logger }: WorkerDependencies): Promise<void> {
+async function sendHeartbeat({ client, settings, logger }: WorkerDependencies, _isDraining: boolean): Promise<void> {
   const beat = () =>
     client.workPools.sendHeartbeat(settings.pool, {
       name: settings.name,
@@ -109,41 +133,5 @@ async function sendHeartbeat({ client, settings, logger }: WorkerDependencies): 
       logger.warn({ work_pool_name: settings.pool }, "The work pool was gone and has been created again");
     }
     await beat();
-  }
-}
-
-interface Loop {
-  name: string;
-  seconds: number;
-  logger: Logger;
-  signal: AbortSignal;
-}
-
-/**
- * Repeats a tick until the signal aborts, one at a time. A tick that throws is logged and tried again with growing
- * waits, for ever: neither a plane that is away nor a bug in one tick ends the worker.
- */
-async function repeat(loop: Loop, tick: () => Promise<void>, waitsFirst = false): Promise<void> {
-  let failures = 0;
-  if (waitsFirst) {
-    await sleep(loop.seconds * 1000, loop.signal);
-  }
-  while (!loop.signal.aborted) {
-    const succeeded = await tickOnce(loop, tick);
-    if (succeeded && failures > 0) {
-      loop.logger.info({ loop: loop.name, failures }, "Works again");
-    }
-    failures = succeeded ? 0 : failures + 1;
-    await sleep(succeeded ? loop.seconds * 1000 : backOffMs(failures), loop.signal);
-  }
-}
-
-async function tickOnce(loop: Pick<Loop, "name" | "logger">, tick: () => Promise<void>): Promise<boolean> {
-  try {
-    await tick();
-    return true;
-  } catch (error) {
-    loop.logger.warn({ loop: loop.name, ...errorFields(error) }, "A loop's turn failed; it is tried again");
-    return false;
   }
 }

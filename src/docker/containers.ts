@@ -18,12 +18,31 @@ export type ContainerOptions = Omit<Docker.ContainerCreateOptions, "name" | "abo
 export interface ContainerState {
   name: string;
   isRunning: boolean;
+  /** It was made, and nobody has started it yet. */
+  isFresh: boolean;
   exitCode: number;
   /** The kernel killed a process of this container for want of memory; the exit code alone never says so. */
   wasOutOfMemory: boolean;
   /** The engine's words when the container could not be started. */
   error: string;
+  createdAt: Date;
+  /** Undefined while it runs, or when it never did. */
+  finishedAt: Date | undefined;
+  labels: Record<string, string>;
 }
+
+export interface ListedContainer {
+  id: string;
+  name: string;
+  labels: Record<string, string>;
+  createdAt: Date;
+}
+
+/** An engine that is alive answers a look within milliseconds, on a loaded host within seconds. */
+const LOOK_TIMEOUT_MS = 15_000;
+/** Making and starting a container waits for disks, networks and the engine's own queue. */
+const CHANGE_TIMEOUT_MS = 90_000;
+const NO_TIME = /^0001-/;
 
 type Creation = { outcome: "created"; id: string } | { outcome: "name-taken" };
 
@@ -37,7 +56,11 @@ export async function createContainer(
   options: ContainerOptions,
 ): Promise<Creation> {
   try {
-    const container = await engine.docker.createContainer({ ...options, ...(name === undefined ? {} : { name }) });
+    const container = await engine.docker.createContainer({
+      ...options,
+      ...(name === undefined ? {} : { name }),
+      abortSignal: AbortSignal.timeout(CHANGE_TIMEOUT_MS),
+    });
     return { outcome: "created", id: container.id };
   } catch (error) {
     if (isNameTaken(error)) {
@@ -56,7 +79,7 @@ export async function createContainer(
 /** Throws CONTAINER_REFUSED, for instance when the command is no program of the image; TransientError DOCKER_UNREACHABLE. */
 export async function startContainer(engine: Engine, id: string): Promise<void> {
   try {
-    await engine.docker.getContainer(id).start();
+    await engine.docker.getContainer(id).start({ abortSignal: AbortSignal.timeout(CHANGE_TIMEOUT_MS) });
   } catch (error) {
     if (engineStatus(error) !== 304) {
       throw isEngineGone(error) ? engineLost(engine, error) : containerRefused("started", error);
@@ -81,18 +104,43 @@ export async function connectNetwork(engine: Engine, id: string, network: string
 /** Undefined when there is no such container (any more). Throws TransientError DOCKER_UNREACHABLE. */
 export async function findContainer(engine: Engine, id: string): Promise<ContainerState | undefined> {
   try {
-    const { Name, State } = await engine.docker.getContainer(id).inspect();
+    const { Name, State, Created, Config } = await engine.docker
+      .getContainer(id)
+      .inspect({ abortSignal: AbortSignal.timeout(LOOK_TIMEOUT_MS) });
     return {
       name: Name.replace(/^\//, ""),
       isRunning: State.Running,
+      isFresh: State.Status === "created",
       exitCode: State.ExitCode,
       wasOutOfMemory: State.OOMKilled,
       error: State.Error,
+      createdAt: new Date(Created),
+      finishedAt: State.Running || NO_TIME.test(State.FinishedAt) ? undefined : new Date(State.FinishedAt),
+      labels: Config?.Labels ?? {},
     };
   } catch (error) {
     if (isMissingContainer(error)) {
       return undefined;
     }
+    throw isEngineGone(error) ? engineLost(engine, error) : error;
+  }
+}
+
+/** Every container with these labels (`key` or `key=value`), running or not, the newest first. Throws TransientError DOCKER_UNREACHABLE. */
+export async function listContainers(engine: Engine, labels: readonly string[]): Promise<ListedContainer[]> {
+  try {
+    const found = await engine.docker.listContainers({
+      all: true,
+      filters: { label: [...labels] },
+      abortSignal: AbortSignal.timeout(LOOK_TIMEOUT_MS),
+    });
+    return found.map(({ Id, Names, Labels, Created }) => ({
+      id: Id,
+      name: (Names[0] ?? Id.slice(0, 12)).replace(/^\//, ""),
+      labels: Labels,
+      createdAt: new Date(Created * 1000),
+    }));
+  } catch (error) {
     throw isEngineGone(error) ? engineLost(engine, error) : error;
   }
 }

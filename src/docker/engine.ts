@@ -7,6 +7,7 @@ import { type EngineAddress, type EngineSettings, listEngineAddresses } from "./
 import { connectionCode, engineStatus, engineText } from "./errors.ts";
 
 const PROBE_TIMEOUT_MS = 5000; // an engine on a loaded host answers /version in well under a second
+const PING_TIMEOUT_MS = 10_000;
 
 /** A Docker engine that answered. */
 export interface Engine {
@@ -146,6 +147,22 @@ function loadTls(certDir: string | undefined): { ca: Buffer; cert: Buffer; key: 
   }
   const load = (name: string) => readFileSync(join(certDir, name));
   return { ca: load("ca.pem"), cert: load("cert.pem"), key: load("key.pem") };
+}
+
+/** Throws TransientError DOCKER_UNREACHABLE when the engine does not answer, hung ones included. */
+export async function checkEngine(engine: Engine): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new Error(`no answer within ${PING_TIMEOUT_MS / 1000} s`)),
+    PING_TIMEOUT_MS,
+  );
+  try {
+    await Promise.race([engine.docker.ping(), late.promise]);
+  } catch (error) {
+    throw engineLost(engine, error);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The error for an engine that was there and is not any more (restarting, crashed): worth trying again. */

@@ -4,6 +4,8 @@ import { Timestamp } from "./timestamp.ts";
 
 /** Clients of some builds also send `worker_id`: unknown keys are dropped here, unlike elsewhere. */
 export const CreateLog = z.object({
+  /** Ours (capability `log_ids`; stock Prefect refuses it): a line that is sent again under its id is stored once. */
+  id: Uuid.nullish(),
   name: z.string(),
   level: z.number().int(),
   message: z.string(),

@@ -17,7 +17,7 @@ import {
 import { type Engine, findEngine } from "../../src/docker/engine.ts";
 import { readEngineSettings } from "../../src/docker/engine-address.ts";
 import { findImage, pullImage, tagImage } from "../../src/docker/images.ts";
-import { followLogs } from "../../src/docker/logs.ts";
+import { readOutput } from "../../src/docker/logs.ts";
 import { pushImage } from "../../src/docker/push.ts";
 
 const { docker, baseImage, registry } = await loadMachine();
@@ -80,7 +80,9 @@ describe("with a real Docker engine", { skip }, () => {
     assert.equal(created.outcome, "created");
     await startContainer(engine, created.id);
     const lines: string[] = [];
-    await followLogs(engine, created.id, (line, stream) => lines.push(`${stream}: ${line}`), never);
+    for await (const { stream, text } of readOutput(engine, created.id, {}, never)) {
+      lines.push(`${stream}: ${text}`);
+    }
     await waitContainer(engine, created.id, never);
     return { id: created.id, lines };
   }

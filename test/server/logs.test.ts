@@ -41,6 +41,29 @@ test("lines are stored, published when they are on disk, and read in the order o
   ]);
 });
 
+test("a line that is sent again under its id is stored and published once", async () => {
+  await using plane = await buildTestPlane();
+  const published: string[] = [];
+  plane.bus.subscribeToLogs((logs) => published.push(...logs.map((log) => log.message)));
+  const ids = ["6a1f0000-0000-5000-8000-000000000001", "6a1f0000-0000-5000-8000-000000000002"] as const;
+  const first = line("first", { id: ids[0] });
+  const second = line("second", { id: ids[1] });
+
+  await call(plane, "POST", "/logs/", [first]);
+  const again = await call(plane, "POST", "/logs/", [first, second, second]);
+
+  assert.equal(again.status, 201);
+  assert.deepEqual(published, ["first", "second"]);
+  const { body } = await call(plane, "POST", "/logs/filter", {});
+  assert.deepEqual(
+    body.map((log: { id: string; message: string }) => [log.id, log.message]),
+    [
+      [ids[0], "first"],
+      [ids[1], "second"],
+    ],
+  );
+});
+
 test("a batch of 4 MB is taken whole", async () => {
   await using plane = await buildTestPlane();
 

@@ -9,6 +9,8 @@ import {
   slugifyContainerName,
   type WorkerHost,
 } from "../../worker/infrastructure/docker-spec.ts";
+import { buildMarkedFormats } from "../../worker/output-lines.ts";
+import { factsFromLabels, factsToLabels } from "../../worker/run-facts.ts";
 import { exampleJob } from "./job-examples.ts";
 
 const linux: WorkerHost = { platform: "linux", engineVersion: "20.10.24+dfsg1", workingDirectory: "/srv/worker" };
@@ -35,7 +37,7 @@ function refusal(action: () => unknown): string {
 }
 
 test("a job without job variables is Prefect's image and command, kept after its end", () => {
-  const { name, image, pullPolicy, options, streamOutput, waitTimeoutSeconds } = specOf({});
+  const { name, image, pullPolicy, options, watch } = specOf({});
 
   assert.equal(name, "curious-otter");
   assert.equal(image, "prefecthq/prefect:3.9.1-python3.11");
@@ -43,8 +45,8 @@ test("a job without job variables is Prefect's image and command, kept after its
   assert.deepEqual(options.Cmd, ["prefect", "flow-run", "execute"]);
   assert.equal(options.Entrypoint, undefined);
   assert.deepEqual(options.HostConfig, { Binds: [], Privileged: false, AutoRemove: false });
-  assert.equal(streamOutput, true);
-  assert.equal(waitTimeoutSeconds, undefined);
+  assert.equal(watch.stream_output, true);
+  assert.equal(watch.wait_timeout_seconds, undefined);
 });
 
 describe("pull policy that nobody set", () => {
@@ -155,6 +157,7 @@ describe("environment", () => {
     );
 
     assert.deepEqual(env, {
+      ...buildMarkedFormats({}),
       PREFECT_API_URL: REMOTE.PREFECT_API_URL,
       PREFECT_LOGGING_LEVEL: "DEBUG",
       PREFECT__FLOW_RUN_ID: "11111111-1111-4111-8111-111111111111",
@@ -197,7 +200,17 @@ test("labels are written as Docker writes them, and the user's win", () => {
     "io.prefect.version": "3.9.1",
     "example.com.team": "data",
     plain: "x",
+    ...factsToLabels(exampleJob({}).facts),
+    "io.flowyard.watch": '{"stream_output":true,"auto_remove":false}',
   });
+});
+
+test("the labels by which a container is adopted are not the user's to change", () => {
+  const { Labels = {} } = specOf({ labels: { "io.flowyard.attempt": "mine", "io.flowyard.watch": "{}" } }).options;
+
+  assert.deepEqual(factsFromLabels(Labels), exampleJob({}).facts);
+  assert.notEqual(Labels["io.flowyard.watch"], "{}");
+  assert.equal(factsFromLabels({ "io.prefect.flow-run-id": "x" }), undefined);
 });
 
 describe("command", () => {
@@ -300,13 +313,14 @@ describe("sizes of memory", () => {
   });
 });
 
-test("privileged, auto_remove, stream_output and container_wait_timeout pass through, also as text", () => {
+test("privileged goes to the engine; auto_remove, stream_output and container_wait_timeout are the worker's own", () => {
   const spec = specOf({ privileged: true, auto_remove: "true", stream_output: false, container_wait_timeout: 90 });
 
   assert.equal(spec.options.HostConfig?.Privileged, true);
-  assert.equal(spec.options.HostConfig?.AutoRemove, true);
-  assert.equal(spec.streamOutput, false);
-  assert.equal(spec.waitTimeoutSeconds, 90);
+  assert.equal(spec.options.HostConfig?.AutoRemove, false);
+  const watch = { stream_output: false, auto_remove: true, wait_timeout_seconds: 90 };
+  assert.deepEqual(spec.watch, { ...watch, mem_limit: undefined });
+  assert.deepEqual(JSON.parse(spec.options.Labels?.["io.flowyard.watch"] ?? ""), watch);
 });
 
 test("registry credentials are those of the block", () => {

@@ -17,6 +17,14 @@ const skip = missing?.available === false ? missing.reason : false;
 const image = baseImage.available ? baseImage.tag : "";
 const never = new AbortController().signal;
 
+async function readLines(run: StartedRun): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const { text } of run.readOutput({}, never)) {
+    lines.push(text);
+  }
+  return lines;
+}
+
 describe("runs as containers of a real engine", { skip }, () => {
   const label = `flowyard-test-${randomUUID().slice(0, 8)}`;
   let engine: Engine;
@@ -43,14 +51,13 @@ describe("runs as containers of a real engine", { skip }, () => {
       ...jobVariables,
     });
     const notes: string[] = [];
-    const run = await createDockerInfrastructure(engine, "/srv").start(job, (message) => notes.push(message));
+    const run = await createDockerInfrastructure(engine, "/srv").start(job, (message) => notes.push(message), never);
     return { run, notes };
   }
 
   async function runToEnd(jobVariables: JsonObject): Promise<{ exit: Exit; lines: string[]; run: StartedRun }> {
     const { run } = await start(jobVariables);
-    const lines: string[] = [];
-    const exit = await run.watch((line) => lines.push(line), never);
+    const [lines, exit] = await Promise.all([readLines(run), run.waitForEnd(never)]);
     return { exit, lines, run };
   }
 
@@ -79,29 +86,20 @@ describe("runs as containers of a real engine", { skip }, () => {
     assert.equal(exit.kind === "exited" && exit.memoryLimit, "64m");
   });
 
-  test("without stream_output nothing is handed out, but the last lines are there for a reason", async () => {
-    const { exit, lines } = await runToEnd({ command: "sh -c 'echo quiet; exit 1'", stream_output: false });
-
-    assert.deepEqual(lines, []);
-    assert.deepEqual(exit.kind === "exited" && exit.lastLines, ["quiet"]);
-  });
-
-  test("a container that removes itself, or is removed, has an end as well", async () => {
-    const own = await runToEnd({ command: "true", auto_remove: true });
+  test("a container that is removed has an end as well", async () => {
     const { run } = await start({ command: "sleep 60", name: `${label}-removed` });
-    const watching = run.watch(() => undefined, never);
+    const watching = run.waitForEnd(never);
     await removeContainer(engine, run.pid.split(":").at(-1) ?? "");
 
     const removed = await watching;
 
-    assert.ok(own.exit.kind === "vanished" || (own.exit.kind === "exited" && own.exit.exitCode === 0));
     assert.ok(removed.kind === "vanished" || (removed.kind === "exited" && removed.exitCode === 137));
   });
 
   test("container_wait_timeout ends the watching, not the container", async () => {
     const { run } = await start({ command: "sleep 60", container_wait_timeout: 1, name: `${label}-slow` });
 
-    const exit = await run.watch(() => undefined, never);
+    const exit = await run.waitForEnd(never);
 
     assert.deepEqual(exit, { kind: "unwatched", afterSeconds: 1 });
     const [container] = (await list()).filter(({ Names }) => Names.includes(`/${label}-slow`));
@@ -137,6 +135,8 @@ describe("runs as containers of a real engine", { skip }, () => {
   });
 });
 
+const NOW = "2026-11-24T08:00:00Z";
+
 test("a watch goes on when the engine restarts under it", async () => {
   const id = "0123";
   let waits = 0;
@@ -152,18 +152,19 @@ test("a watch goes on when the engine restarts under it", async () => {
       return waits === 1 ? { respond: (response) => response.destroy() } : { status: 200, json: { StatusCode: 4 } };
     }
     if (method === "GET" && path === `/containers/${id}/json`) {
-      const State = { Running: waits < 2, ExitCode: 4, OOMKilled: false, Error: "" };
-      return { status: 200, json: { Id: id, Name: "/otter", State } };
+      const State = { Running: waits < 2, ExitCode: 4, OOMKilled: false, Error: "", FinishedAt: NOW };
+      return { status: 200, json: { Id: id, Name: "/otter", State, Created: NOW, Config: {} } };
     }
     return undefined;
   });
   const infrastructure = createDockerInfrastructure(await fake.connect(), "/srv");
-  const run = await infrastructure.start(exampleJob({ image_pull_policy: "Never" }), () => undefined);
+  const run = await infrastructure.start(exampleJob({ image_pull_policy: "Never" }), () => undefined, never);
 
-  const exit = await run.watch(() => undefined, never);
+  const exit = await run.waitForEnd(never);
 
   assert.equal(waits, 2);
   assert.equal(exit.kind === "exited" && exit.exitCode, 4);
+  assert.equal(exit.kind === "exited" && exit.engineWasAway, true);
 });
 
 test("an engine that is away is told before runs are taken", async () => {

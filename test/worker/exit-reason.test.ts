@@ -7,7 +7,7 @@ import type { Exit } from "../../worker/infrastructure/contract.ts";
 const WHAT = 'container "otter"';
 
 function exited(exitCode: number, more: Partial<Extract<Exit, { kind: "exited" }>> = {}): Exit {
-  return { kind: "exited", exitCode, wasOutOfMemory: false, lastLines: [], ...more };
+  return { kind: "exited", exitCode, wasOutOfMemory: false, ...more };
 }
 
 const vanished: Exit = { kind: "vanished", what: 'The container "otter"' };
@@ -21,6 +21,8 @@ describe("what is reported when a container has ended", () => {
     ["CANCELLED", exited(143), "leave"],
     ["CRASHED", exited(1), "leave"],
     ["CRASHED", exited(0, { wasOutOfMemory: true }), "explained"],
+    ["CRASHED", exited(143, { byHand: "stopped" }), "explained"],
+    ["COMPLETED", exited(137, { byHand: "killed" }), "leave"],
     ["COMPLETED", exited(0, { wasOutOfMemory: true }), "leave"],
     ["SCHEDULED", exited(0), "leave"],
     ["PAUSED", exited(0), "leave"],
@@ -38,13 +40,19 @@ describe("what is reported when a container has ended", () => {
     const how =
       exit.kind === "exited" ? `exit ${exit.exitCode}${exit.wasOutOfMemory ? ", out of memory" : ""}` : exit.kind;
     test(`${type ?? "no state"} and ${how}: ${outcome}`, () => {
-      assert.equal(decideVerdict(exit, WHAT, type === undefined ? undefined : { type }).outcome, outcome);
+      assert.equal(
+        decideVerdict({ exit, lastLines: [] }, WHAT, type === undefined ? undefined : { type }).outcome,
+        outcome,
+      );
     });
   }
 });
 
-function messageFor(exit: Exit, type: StateType = "RUNNING", message?: string): string {
-  const verdict = decideVerdict(exit, WHAT, { type, message });
+function messageFor(
+  exit: Exit,
+  { type = "RUNNING", message, lastLines = [] }: { type?: StateType; message?: string; lastLines?: string[] } = {},
+): string {
+  const verdict = decideVerdict({ exit, lastLines }, WHAT, { type, message });
   return verdict.outcome === "leave" ? verdict.why : verdict.message;
 }
 
@@ -64,14 +72,28 @@ test("want of memory is said with the limit, whatever the exit code", () => {
 });
 
 test("the engine's own message stays when the reason is added", () => {
-  const message = messageFor(exited(0, { wasOutOfMemory: true }), "CRASHED", "Process exited with status code: -9");
+  const message = messageFor(exited(0, { wasOutOfMemory: true }), {
+    type: "CRASHED",
+    message: "Process exited with status code: -9",
+  });
 
   assert.match(message, /ran out of memory.*Process exited with status code: -9$/);
 });
 
 test("last lines are shown only while no engine has sent its log", () => {
-  const exit = exited(1, { lastLines: ["ModuleNotFoundError: No module named 'prefect'"] });
+  const lastLines = ["ModuleNotFoundError: No module named 'prefect'"];
 
-  assert.match(messageFor(exit, "PENDING"), /Its last output:\n {4}ModuleNotFoundError/);
-  assert.doesNotMatch(messageFor(exit, "RUNNING"), /ModuleNotFoundError/);
+  assert.match(messageFor(exited(1), { type: "PENDING", lastLines }), /Its last output:\n {4}ModuleNotFoundError/);
+  assert.doesNotMatch(messageFor(exited(1), { lastLines }), /ModuleNotFoundError/);
+});
+
+test("what somebody did to a container is said, and not taken for want of memory", () => {
+  assert.match(messageFor(exited(137, { byHand: "killed" })), /was killed by hand \(`docker kill`\): .*Exit code 137/);
+  assert.match(messageFor(exited(143, { byHand: "stopped" })), /was stopped by hand \(`docker stop`\)/);
+  assert.match(messageFor(exited(255, { engineWasAway: true })), /ended while the Docker engine was away/);
+  assert.match(messageFor(vanished), /was removed by somebody/);
+  assert.match(
+    messageFor(exited(0, { byHand: "stopped" }), { type: "CRASHED", message: "Process exited: -15" }),
+    /stopped by hand.*Process exited: -15$/,
+  );
 });

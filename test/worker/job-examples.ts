@@ -62,14 +62,29 @@ export const context: JobContext = {
   flow,
   workPool: { id: "44444444-4444-4444-8444-444444444444", name: "my-pool" },
   workerName: "w1",
+  claim: { worker_instance: "instance-1", worker_home: "home-1", attempt: "019ab000-0000-7000-8000-000000000001" },
   settings: { PREFECT_API_URL: "http://plane.example:4200/api" },
 };
 
+interface JobOptions {
+  settings?: Record<string, string>;
+  type?: string;
+  attempt?: string;
+  workPoolId?: string;
+}
+
 /** The job of a run whose job variables are these, in a pool with the default template of its type. */
-export function exampleJob(
-  jobVariables: JsonObject,
-  { settings = context.settings, type = "docker" }: { settings?: Record<string, string>; type?: string } = {},
-): Job {
+export function exampleJob(jobVariables: JsonObject, options: JobOptions = {}): Job {
+  const { settings = context.settings, type = "docker", attempt, workPoolId } = options;
   const template = findDefaultBaseJobTemplate(type) ?? {};
-  return buildJob(fillJobTemplate(template, jobVariables, {}), { ...context, settings });
+  const configuration = fillJobTemplate(template, jobVariables, {});
+  return buildJob(
+    { ...configuration, fake: jobVariables["fake"] },
+    {
+      ...context,
+      settings,
+      claim: { ...context.claim, attempt: attempt ?? context.claim.attempt },
+      workPool: { ...context.workPool, id: workPoolId ?? context.workPool.id },
+    },
+  );
 }

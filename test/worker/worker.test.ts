@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createPrefectClient, type PrefectClient } from "../../src/client/prefect-client.ts";
 import type { ReceivedFlowRun } from "../../src/prefect-api/flow-runs.ts";
@@ -6,22 +9,29 @@ import type { JsonObject } from "../../src/prefect-api/primitives.ts";
 import { systemClock } from "../../src/shared/clock.ts";
 import { TransientError } from "../../src/shared/errors.ts";
 import { silentLogger } from "../../src/shared/logger.ts";
-import { createFakeInfrastructure } from "../../worker/infrastructure/fake.ts";
+import { createFakeInfrastructure, createFakeMachine } from "../../worker/infrastructure/fake.ts";
+import { createLogSender } from "../../worker/log-sender.ts";
 import { runWorker, type WorkerDependencies } from "../../worker/worker.ts";
+import { openWorkerHome } from "../../worker/worker-home.ts";
 import { type PlaneProcess, startPlane } from "../support/plane-process.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 let plane: PlaneProcess;
 let client: PrefectClient;
 let flowId = "";
+let homeFolder = "";
 let pools = 0;
 
 before(async () => {
   plane = await startPlane();
+  homeFolder = await mkdtemp(join(tmpdir(), "flowyard-home-"));
   client = createPrefectClient({ apiUrl: plane.apiUrl });
   flowId = (await client.flows.create({ name: "etl" })).id;
 });
-after(() => plane[Symbol.asyncDispose]());
+after(async () => {
+  await plane[Symbol.asyncDispose]();
+  await rm(homeFolder, { recursive: true });
+});
 
 const TEMPLATE = {
   job_configuration: { fake: "{{ fake }}", env: "{{ env }}", name: "{{ name }}" },
@@ -33,6 +43,8 @@ interface TestWorker extends AsyncDisposable {
   infrastructure: ReturnType<typeof createFakeInfrastructure>;
   output: string[];
   stop: () => void;
+  /** Lets go of everything at once, as a killed worker does. */
+  die: () => Promise<void>;
   ended: Promise<void>;
 }
 
@@ -44,14 +56,22 @@ async function createPool(): Promise<string> {
 }
 
 /** A worker in this process, on the real plane, with an infrastructure that needs no machine. */
-function startTestWorker(pool: string, settings: Partial<WorkerDependencies["settings"]> = {}): TestWorker {
-  const infrastructure = createFakeInfrastructure(client);
+async function startTestWorker(
+  pool: string,
+  settings: Partial<WorkerDependencies["settings"]> = {},
+  { machine = createFakeMachine() }: { machine?: ReturnType<typeof createFakeMachine> } = {},
+): Promise<TestWorker> {
+  const infrastructure = createFakeInfrastructure(client, machine);
+  const home = await openWorkerHome(homeFolder);
+  const dying = new AbortController();
   const output: string[] = [];
   const stop = new AbortController();
   const ended = runWorker(
     {
       client,
       infrastructure,
+      home,
+      logs: createLogSender(client),
       settings: {
         pool,
         name: "w1",
@@ -65,13 +85,17 @@ function startTestWorker(pool: string, settings: Partial<WorkerDependencies["set
         pollSeconds: 0.05,
         heartbeatSeconds: 30,
         cancelGraceSeconds: 0,
+        onStop: "finish",
+        drainSeconds: Number.POSITIVE_INFINITY,
+        keepFailedSeconds: 0,
+        logLimitBytes: 1_000_000,
         environment: { PREFECT_API_URL: plane.apiUrl },
         ...settings,
       },
       logger: silentLogger,
       output: { write: (name, line) => output.push(`${name} | ${line}`) },
       clock: systemClock,
-      signal: new AbortController().signal,
+      signal: dying.signal,
     },
     stop.signal,
   );
@@ -80,10 +104,17 @@ function startTestWorker(pool: string, settings: Partial<WorkerDependencies["set
     infrastructure,
     output,
     stop: () => stop.abort(),
+    die: async () => {
+      dying.abort();
+      stop.abort();
+      await ended;
+      await home.close();
+    },
     ended,
     async [Symbol.asyncDispose]() {
       stop.abort();
       await ended;
+      await home.close();
     },
   };
 }
@@ -112,7 +143,7 @@ async function waitForState(id: string, type: string): Promise<ReceivedFlowRun> 
 
 test("a run is taken, started once and ends with what its engine reports", async () => {
   const pool = await createPool();
-  await using worker = startTestWorker(pool);
+  await using worker = await startTestWorker(pool);
   const { id, name } = await createRun(pool, { lines: ["hello"] });
 
   const ended = await waitForState(id, "COMPLETED");
@@ -131,7 +162,7 @@ test("a run is taken, started once and ends with what its engine reports", async
 
 test("the worker is online and its pool ready with the first heartbeat", async () => {
   const pool = await createPool();
-  await using _worker = startTestWorker(pool);
+  await using _worker = await startTestWorker(pool);
 
   await waitUntil(async () => (await client.workPools.get(pool)).status === "READY", {
     timeoutMs: 5000,
@@ -145,7 +176,7 @@ test("the worker is online and its pool ready with the first heartbeat", async (
 
 test("runs that cannot be started are CRASHED with the reason, and the worker goes on", async () => {
   const pool = await createPool();
-  await using _worker = startTestWorker(pool);
+  await using _worker = await startTestWorker(pool);
   const refused = await createRun(pool, { start: "refused" });
   const lost = await createRun(pool, { start: "lost" });
   const broken = await createRun(pool, { start: "broken" });
@@ -165,7 +196,7 @@ test("runs that cannot be started are CRASHED with the reason, and the worker go
 
 test("an end without a report is CRASHED with exit code and last lines", async () => {
   const pool = await createPool();
-  await using _worker = startTestWorker(pool);
+  await using _worker = await startTestWorker(pool);
   const never = await createRun(pool, { reports: "nothing", exit_code: 127, lines: ["exec: prefect: not found"] });
   const midway = await createRun(pool, { reports: "running", exit_code: 1 });
   const hungry = await createRun(pool, { reports: "running", exit_code: 137, out_of_memory: true });
@@ -181,7 +212,7 @@ test("an end without a report is CRASHED with exit code and last lines", async (
 
 test("a final state stays, whatever the exit code", async () => {
   const pool = await createPool();
-  await using worker = startTestWorker(pool);
+  await using worker = await startTestWorker(pool);
   const { id } = await createRun(pool, { reports: "failed", exit_code: 1 });
   await waitForState(id, "FAILED");
 
@@ -193,7 +224,7 @@ test("a final state stays, whatever the exit code", async () => {
 
 test("a cancelled run that does not react is stopped after the grace and ends CANCELLED", async () => {
   const pool = await createPool();
-  await using _worker = startTestWorker(pool);
+  await using _worker = await startTestWorker(pool);
   const { id } = await createRun(pool, { reports: "hangs" });
   await waitForState(id, "RUNNING");
 
@@ -204,7 +235,7 @@ test("a cancelled run that does not react is stopped after the grace and ends CA
 
 test("never more runs than the limit are in flight", async () => {
   const pool = await createPool();
-  await using worker = startTestWorker(pool, { limit: 2 });
+  await using worker = await startTestWorker(pool, { limit: 2 });
 
   const runs = await Promise.all(Array.from({ length: 6 }, () => createRun(pool, { seconds: 0.1 })));
   await Promise.all(runs.map(({ id }) => waitForState(id, "COMPLETED")));
@@ -214,8 +245,8 @@ test("never more runs than the limit are in flight", async () => {
 
 test("two workers of a pool start each run once", async () => {
   const pool = await createPool();
-  await using one = startTestWorker(pool, { name: "one" });
-  await using two = startTestWorker(pool, { name: "two" });
+  await using one = await startTestWorker(pool, { name: "one" });
+  await using two = await startTestWorker(pool, { name: "two" });
 
   const runs = await Promise.all(Array.from({ length: 20 }, () => createRun(pool)));
   await Promise.all(runs.map(({ id }) => waitForState(id, "COMPLETED")));
@@ -226,7 +257,7 @@ test("two workers of a pool start each run once", async () => {
 
 test("a stopped worker takes nothing more and returns when its runs have ended", async () => {
   const pool = await createPool();
-  await using worker = startTestWorker(pool);
+  await using worker = await startTestWorker(pool);
   const running = await createRun(pool, { seconds: 0.5 });
   await waitForState(running.id, "RUNNING");
 
@@ -242,7 +273,7 @@ test("with --run-once what is due is run, and the worker ends by itself", async 
   const pool = await createPool();
   const { id } = await createRun(pool);
 
-  await using worker = startTestWorker(pool, { runOnce: true });
+  await using worker = await startTestWorker(pool, { runOnce: true });
   await worker.ended;
 
   assert.equal((await client.flowRuns.get(id)).state_type, "COMPLETED");
@@ -250,7 +281,7 @@ test("with --run-once what is due is run, and the worker ends by itself", async 
 
 test("while the infrastructure is away runs wait at the plane, and start when it is back", async () => {
   const pool = await createPool();
-  await using worker = startTestWorker(pool);
+  await using worker = await startTestWorker(pool);
   worker.infrastructure.notReady = new TransientError("DOCKER_UNREACHABLE", "away");
   const { id } = await createRun(pool);
   await waitUntil(async () => (await client.workPools.get(pool)).status === "READY", {
@@ -266,7 +297,7 @@ test("while the infrastructure is away runs wait at the plane, and start when it
 
 test("a pool that is deleted under the worker is created again", async () => {
   const pool = await createPool();
-  await using _worker = startTestWorker(pool, { heartbeatSeconds: 0.1, type: "process" });
+  await using _worker = await startTestWorker(pool, { heartbeatSeconds: 0.1, type: "process" });
   await waitUntil(async () => (await client.workPools.get(pool)).status === "READY", {
     timeoutMs: 5000,
     what: "READY",

@@ -1,4 +1,6 @@
+import type { OutputLine, OutputPosition } from "../../src/docker/logs.ts";
 import type { Job } from "../job.ts";
+import type { RunFacts } from "../run-facts.ts";
 
 /** How a run's container or process ended. */
 export type Exit =
@@ -9,28 +11,52 @@ export type Exit =
       wasOutOfMemory: boolean | undefined;
       /** Its memory limit in the user's words, when there was one. */
       memoryLimit?: string | undefined;
-      lastLines: string[];
+      /** Somebody's doing, as far as the infrastructure tells; undefined when it ended by itself, or nobody knows. */
+      byHand?: "killed" | "stopped" | undefined;
+      /** The engine itself went away while it ran, and it had ended when the engine was back. */
+      engineWasAway?: boolean | undefined;
     }
   /** It is not there any more and nobody knows how it ended: removed by somebody. */
   | { kind: "vanished"; what: string }
   /** It goes on, but is no longer watched (`container_wait_timeout`). */
   | { kind: "unwatched"; afterSeconds: number };
 
-/** One line of a run's output. Must not throw; is called in the order of the output. */
-type OnOutput = (line: string) => void;
-
+/**
+ * One run that was started, by this worker or by another one before it. Everything may be called again and at any
+ * time, also when it has ended or is gone.
+ */
 export interface StartedRun {
+  /** Names it among all runs of all times: what is noted about it is kept under this. */
+  key: string;
   /** Prefect's `infrastructure_pid`. */
   pid: string;
   /** For people: `container "curious-otter"`, `process 4711`. */
   what: string;
+  facts: RunFacts;
+  /** Whether its output is also wanted on the worker's own (`stream_output`). */
+  streamOutput: boolean;
+  /** Removed when it has ended, however it ended (`auto_remove`). */
+  removeAlways: boolean;
   /**
-   * Waits for the end and hands out the output on the way; to be called once. Comes through restarts of the engine.
-   * Rejects only when the signal aborts: the run then goes on without us.
+   * Its output from behind a position to its end. Lines have the same places however often they are read. Comes through
+   * restarts of the engine. Throws only when the signal aborts, or when the output cannot be read at all.
    */
-  watch(onOutput: OnOutput, signal: AbortSignal): Promise<Exit>;
-  /** Ends it: politely, and by force after the grace. May be called at any time, also when it has ended. */
+  readOutput(from: OutputPosition, signal: AbortSignal): AsyncIterable<OutputLine>;
+  /** Rejects only when the signal aborts: the run then goes on without us. */
+  waitForEnd(signal: AbortSignal): Promise<Exit>;
+  /** Ends it: politely, and by force after the grace. Throws TransientError when the engine is away. */
   stop(graceSeconds: number): Promise<void>;
+  /** Removes what is left of it, output included. Throws TransientError when the engine is away. */
+  remove(): Promise<void>;
+}
+
+/** A run that was found, whoever started it. */
+export interface FoundRun {
+  run: StartedRun;
+  /** `fresh`: its worker died between making and starting it, and it never ran. */
+  status: "fresh" | "running" | "ended";
+  createdAt: Date;
+  endedAt: Date | undefined;
 }
 
 /** What gives runs a place to run in. One instance serves all runs of a worker at the same time. */
@@ -44,7 +70,10 @@ export interface Infrastructure {
   checkReady(): Promise<void>;
   /**
    * Starts one run. Whatever it made is undone when it throws. Throws UserError JOB_INVALID, IMAGE_NOT_FOUND,
-   * IMAGE_PULL_REFUSED, CONTAINER_REFUSED …, TransientError DOCKER_UNREACHABLE, REGISTRY_UNREACHABLE.
+   * IMAGE_PULL_REFUSED, CONTAINER_REFUSED …, TransientError DOCKER_UNREACHABLE, REGISTRY_UNREACHABLE; the signal's
+   * reason when it aborts before the run was started.
    */
-  start(job: Job, note: (message: string) => void): Promise<StartedRun>;
+  start(job: Job, note: (message: string) => void, signal: AbortSignal): Promise<StartedRun>;
+  /** Every run of a pool that this place holds, whoever started it, running or ended. Throws TransientError. */
+  listRuns(workPoolId: string): Promise<FoundRun[]>;
 }

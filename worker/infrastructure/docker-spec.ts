@@ -7,7 +7,9 @@ import type { RegistryCredentials } from "../../src/docker/registry-credentials.
 import { JsonObject, PREFECT_VERSION } from "../../src/prefect-api/primitives.ts";
 import { errorMessage, UserError } from "../../src/shared/errors.ts";
 import { type Job, parseConfiguration } from "../job.ts";
+import { factsToLabels } from "../run-facts.ts";
 import { convertCreateKwargs, parseBytes } from "./docker-create-kwargs.ts";
+import type { WatchOptions } from "./docker-run.ts";
 
 type PullPolicy = "IfNotPresent" | "Always" | "IfPossible" | "Never";
 
@@ -21,9 +23,9 @@ export interface ContainerSpec {
   credentials: RegistryCredentials | undefined;
   /** Joined between create and start; the first network is part of `options`. */
   furtherNetworks: string[];
-  streamOutput: boolean;
-  waitTimeoutSeconds: number | undefined;
-  memoryLimit: string | undefined;
+  watch: WatchOptions;
+  /** The job says itself whether its first process is an init. */
+  decidesInit: boolean;
   /** What was ignored, for the worker's log. */
   notes: string[];
 }
@@ -34,6 +36,9 @@ export interface WorkerHost {
   engineVersion: string;
   workingDirectory: string;
 }
+
+/** How the container is to be watched, for whoever adopts it. */
+export const WATCH_LABEL = "io.flowyard.watch";
 
 const DEFAULT_IMAGE = `prefecthq/prefect:${PREFECT_VERSION}-python3.11`;
 const DEFAULT_COMMAND = "prefect flow-run execute";
@@ -104,13 +109,24 @@ export function buildContainerSpec(job: Job, host: WorkerHost): ContainerSpec {
     ...(configuration.mem_limit === undefined ? {} : { Memory: parseBytes(configuration.mem_limit) }),
     ...(configuration.memswap_limit === undefined ? {} : { MemorySwap: parseBytes(configuration.memswap_limit) }),
     Privileged: configuration.privileged ?? false,
-    AutoRemove: configuration.auto_remove ?? false,
+    // Never the engine's own: its removal does not wait for the output and the exit code to be stored.
+    AutoRemove: false,
+  };
+  const watch: WatchOptions = {
+    stream_output: configuration.stream_output ?? true,
+    auto_remove: configuration.auto_remove ?? false,
+    mem_limit: configuration.mem_limit,
+    wait_timeout_seconds: configuration.container_wait_timeout ?? undefined,
   };
   const options: ContainerOptions = {
     Image: configuration.image,
     Cmd: splitCommand(job.command ?? DEFAULT_COMMAND),
     Env: Object.entries(buildEnvironment(job, networkMode)).map(([name, value]) => `${name}=${value}`),
-    Labels: buildDockerLabels(job.labels),
+    Labels: {
+      ...buildDockerLabels(job.labels),
+      ...factsToLabels(job.facts),
+      [WATCH_LABEL]: JSON.stringify(watch),
+    },
     Volumes: Object.fromEntries(volumes.map(({ path }) => [path, {}])),
     HostConfig: Object.assign(hostConfig, further.hostConfig),
     ...(firstNetwork === undefined ? {} : { NetworkingConfig: { EndpointsConfig: { [firstNetwork]: {} } } }),
@@ -122,9 +138,8 @@ export function buildContainerSpec(job: Job, host: WorkerHost): ContainerSpec {
     pullPolicy: configuration.image_pull_policy ?? decidePullPolicy(configuration.image),
     credentials: buildCredentials(configuration),
     furtherNetworks,
-    streamOutput: configuration.stream_output ?? true,
-    waitTimeoutSeconds: configuration.container_wait_timeout ?? undefined,
-    memoryLimit: configuration.mem_limit,
+    watch,
+    decidesInit: "Init" in further.hostConfig,
     notes,
   };
 }

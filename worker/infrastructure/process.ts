@@ -1,18 +1,21 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { access, constants, mkdtemp, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
+import { delimiter, join, resolve } from "node:path";
 import { split } from "shlex";
 import { z } from "zod";
-import { sleep } from "../../src/shared/abort.ts";
 import { errorMessage, UserError } from "../../src/shared/errors.ts";
 import { type Job, parseConfiguration } from "../job.ts";
-import type { Exit, Infrastructure, StartedRun } from "./contract.ts";
-
-const TAIL_LINES = 20;
-const EXIT_POLL_MS = 50;
-const DRAIN_MS = 1000;
+import type { Infrastructure } from "./contract.ts";
+import {
+  buildProcessRun,
+  findProcessRuns,
+  type ProcessRecord,
+  removeRecord,
+  SHIM,
+  saveRecord,
+  waitForShim,
+} from "./process-run.ts";
 
 const ProcessConfiguration = z.object({
   stream_output: z.boolean().nullish(),
@@ -24,30 +27,42 @@ interface ProcessSettings {
   python: string;
   /** Runs inherit the worker's environment, as Prefect's process worker does. */
   environment: Record<string, string>;
+  /** Where the runs' output and ends are kept: whoever knows the folder can adopt them. */
+  folder: string;
 }
 
 /**
- * Runs as child processes of the worker, each leading a process group so that all that it starts can be ended.
- * They outlive a worker that has to go at once: `prefect flow-run execute` stands between the worker's closed pipe and
- * the engine, which reports the run's end. Told to end, it would leave the engine alone with that pipe, to crash at the
- * next line that its flow prints.
+ * Runs as processes of their own session on the worker's machine. They do not need the worker: their output goes to
+ * files, and a small shell that waits for each of them writes down how it ended.
  */
-export function createProcessInfrastructure({ python, environment }: ProcessSettings): Infrastructure {
+export function createProcessInfrastructure({ python, environment, folder }: ProcessSettings): Infrastructure {
   return {
     type: "process",
     checkReady: () => Promise.resolve(),
-    start: async (job) => {
+    start: async (job, _note, signal) => {
       const { working_dir, stream_output } = parseConfiguration(ProcessConfiguration, job.configuration);
-      const folder = await provideFolder(working_dir ?? undefined);
+      const command = buildCommand(job, python);
+      const env = { ...environment, ...job.env };
+      const place = await provideFolder(working_dir ?? undefined);
+      const record: ProcessRecord = {
+        facts: job.facts,
+        stream_output: stream_output ?? true,
+        own_folder: place.isOwn ? place.path : undefined,
+        created_at: new Date().toISOString(),
+      };
+      const path = await saveRecord(folder, record);
       try {
-        const [program = python, ...args] = buildCommand(job, python);
-        const child = await spawnGroup(program, args, { cwd: folder.path, env: { ...environment, ...job.env } });
-        return buildStartedRun(child, { streamOutput: stream_output ?? true, cleanUp: folder.remove });
+        await checkProgram(command[0] ?? python, { path: env["PATH"] ?? "", cwd: place.path });
+        signal.throwIfAborted();
+        const pid = await spawnShim({ path, command, env, cwd: place.path });
+        await waitForShim(path);
+        return buildProcessRun({ path, record }, pid);
       } catch (error) {
-        await folder.remove();
+        await removeRecord({ path, record });
         throw error;
       }
     },
+    listRuns: (workPoolId) => findProcessRuns(folder, workPoolId),
   };
 }
 
@@ -69,10 +84,9 @@ function buildCommand(job: Job, python: string): string[] {
   }
 }
 
-async function provideFolder(workingDir: string | undefined): Promise<{ path: string; remove: () => Promise<void> }> {
+async function provideFolder(workingDir: string | undefined): Promise<{ path: string; isOwn: boolean }> {
   if (workingDir === undefined) {
-    const path = await mkdtemp(join(tmpdir(), "flowyard-run-"));
-    return { path, remove: () => rm(path, { recursive: true, force: true }) };
+    return { path: await mkdtemp(join(tmpdir(), "flowyard-run-")), isOwn: true };
   }
   const path = resolve(workingDir);
   const isFolder = await stat(path).then(
@@ -84,91 +98,49 @@ async function provideFolder(workingDir: string | undefined): Promise<{ path: st
       hint: "Create it there, or leave working_dir out: each run then gets a folder of its own.",
     });
   }
-  return { path, remove: () => Promise.resolve() };
+  return { path, isOwn: false };
 }
 
-function spawnGroup(
-  program: string,
-  args: string[],
-  options: { cwd: string; env: Record<string, string> },
-): Promise<ChildProcess> {
-  return new Promise((resolveChild, reject) => {
-    const child = spawn(program, args, { ...options, detached: true, stdio: ["ignore", "pipe", "pipe"] });
-    child.once("spawn", () => resolveChild(child));
+/** Told before the run is started: the shell that starts it could only say so in its output. */
+async function checkProgram(program: string, { path, cwd }: { path: string; cwd: string }): Promise<void> {
+  const candidates = program.includes("/")
+    ? [resolve(cwd, program)]
+    : path.split(delimiter).map((folder) => join(folder, program));
+  for (const candidate of candidates) {
+    const isThere = await access(candidate, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) {
+      return;
+    }
+  }
+  throw new UserError("PROCESS_REFUSED", `"${program}" could not be started: there is no such program.`, {
+    hint: "Set FLOWYARD_WORKER_PYTHON to a Python that has Prefect installed, or correct the job variable command.",
+  });
+}
+
+interface Start {
+  path: string;
+  command: string[];
+  env: Record<string, string>;
+  cwd: string;
+}
+
+function spawnShim({ path, command, env, cwd }: Start): Promise<number | undefined> {
+  return new Promise((resolvePid, reject) => {
+    const child = spawn("/bin/sh", ["-c", SHIM, "flowyard-run", path, ...command], {
+      cwd,
+      env,
+      detached: true,
+      stdio: "ignore",
+    });
+    child.once("spawn", () => {
+      child.unref();
+      resolvePid(child.pid);
+    });
     child.once("error", (cause) =>
-      reject(
-        new UserError("PROCESS_REFUSED", `"${program}" could not be started: ${errorMessage(cause)}`, {
-          hint: "Set FLOWYARD_WORKER_PYTHON to a Python that has Prefect installed, or correct the job variable command.",
-          cause,
-        }),
-      ),
+      reject(new UserError("PROCESS_REFUSED", `/bin/sh could not be started: ${errorMessage(cause)}`, { cause })),
     );
   });
-}
-
-function buildStartedRun(
-  child: ChildProcess,
-  { streamOutput, cleanUp }: { streamOutput: boolean; cleanUp: () => Promise<void> },
-): StartedRun {
-  const ended = new Promise<number>((resolveCode) => {
-    child.once("exit", (code, signal) => resolveCode(code ?? (signal === "SIGKILL" ? 137 : 143)));
-  });
-  const drained = new Promise<void>((resolveDrained) => {
-    child.once("close", () => resolveDrained());
-  });
-  return {
-    pid: String(child.pid),
-    what: `process ${child.pid}`,
-    watch: async (onOutput, signal): Promise<Exit> => {
-      const lastLines: string[] = [];
-      for (const stream of [child.stdout, child.stderr]) {
-        if (stream !== null) {
-          createInterface({ input: stream }).on("line", (line) => {
-            lastLines.push(line);
-            lastLines.splice(0, lastLines.length - TAIL_LINES);
-            if (streamOutput) {
-              onOutput(line);
-            }
-          });
-        }
-      }
-      const exitCode = await Promise.race([ended, rejectOnAbort(signal)]);
-      // The rest of its output; a daemon that it left behind may keep the pipe open for ever.
-      await Promise.race([drained, sleep(DRAIN_MS, signal)]);
-      await cleanUp();
-      return { kind: "exited", exitCode, wasOutOfMemory: undefined, lastLines };
-    },
-    stop: async (graceSeconds) => {
-      killGroup(child, "SIGTERM");
-      const deadline = AbortSignal.timeout(graceSeconds * 1000);
-      while (isGroupAlive(child) && !deadline.aborted) {
-        await sleep(EXIT_POLL_MS, deadline);
-      }
-      killGroup(child, "SIGKILL");
-    },
-  };
-}
-
-function rejectOnAbort(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
-}
-
-function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
-  if (child.pid !== undefined && isGroupAlive(child)) {
-    process.kill(-child.pid, signal);
-  }
-}
-
-function isGroupAlive({ pid }: ChildProcess): boolean {
-  if (pid === undefined) {
-    return false;
-  }
-  try {
-    process.kill(-pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -17,6 +17,7 @@ const Options = z.object({
   baseJobTemplate: z.string().optional(),
   createPoolIfNotFound: z.boolean().optional(),
   withHealthcheck: z.boolean().optional(),
+  onStop: z.enum(["finish", "leave", "cancel"]).optional(),
 });
 
 export async function addWorkerCommands(program: Command, context: CliContext): Promise<void> {
@@ -34,6 +35,14 @@ export async function addWorkerCommands(program: Command, context: CliContext): 
     .option("--base-job-template <file>", "JSON file for a pool that is created")
     .option("--create-pool-if-not-found", "create the work pool when it does not exist (the default)")
     .option("--no-create-pool-if-not-found", "fail when the work pool does not exist")
+    .addOption(
+      new Option(
+        "--on-stop <what>",
+        "when told to stop, runs in flight are waited for, left to be adopted by the next worker, or cancelled",
+      )
+        .choices(["finish", "leave", "cancel"])
+        .default("finish"),
+    )
     .option("--with-healthcheck", "Prefect's health server; not available here")
     .addOption(
       new Option("--install-policy <policy>", "accepted for Prefect's sake: nothing has to be installed").choices([
@@ -69,6 +78,7 @@ async function startWorkerProcess(context: CliContext, options: z.infer<typeof O
       prefetchSeconds: options.prefetchSeconds,
       runOnce: options.runOnce,
       createPoolIfNotFound: options.createPoolIfNotFound,
+      onStop: options.onStop,
       baseJobTemplateFile:
         options.baseJobTemplate === undefined ? undefined : resolve(context.workingDirectory, options.baseJobTemplate),
     },

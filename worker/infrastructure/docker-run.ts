@@ -1,0 +1,160 @@
+import { z } from "zod";
+import { listContainerEvents } from "../../src/docker/container-events.ts";
+import {
+  type ContainerState,
+  findContainer,
+  removeContainer,
+  stopContainer,
+  waitContainer,
+} from "../../src/docker/containers.ts";
+import type { Engine } from "../../src/docker/engine.ts";
+import { type OutputLine, type OutputPosition, readOutput } from "../../src/docker/logs.ts";
+import { sleep } from "../../src/shared/abort.ts";
+import { TransientError } from "../../src/shared/errors.ts";
+import type { RunFacts } from "../run-facts.ts";
+import type { Exit, StartedRun } from "./contract.ts";
+
+const RECONNECT_MS = 1000; // a restart of the engine takes a few seconds
+const SIGKILL = 9;
+
+/** How a container is to be watched; a label of it, so that whoever adopts it does the same. */
+export const WatchOptions = z.object({
+  stream_output: z.boolean().default(true),
+  auto_remove: z.boolean().default(false),
+  mem_limit: z.string().optional(),
+  wait_timeout_seconds: z.number().optional(),
+});
+export type WatchOptions = z.infer<typeof WatchOptions>;
+
+interface Container {
+  id: string;
+  name: string;
+  facts: RunFacts;
+  options: WatchOptions;
+  /** When it was made, by the engine's clock. */
+  createdAt: Date;
+}
+
+export function buildStartedRun(engine: Engine, container: Container): StartedRun {
+  const { id, name, facts, options } = container;
+  const own = { stopped: false };
+  return {
+    key: id,
+    pid: `${dockerPyBaseUrl(engine.url)}:${id}`,
+    what: `container "${name}"`,
+    facts,
+    streamOutput: options.stream_output,
+    removeAlways: options.auto_remove,
+    readOutput: (from, signal) => readThroughRestarts(engine, id, from, signal),
+    waitForEnd: (signal) => waitForEnd(engine, container, own, signal),
+    stop: async (graceSeconds) => {
+      own.stopped = true;
+      await stopContainer(engine, id, graceSeconds);
+    },
+    remove: () => removeContainer(engine, id),
+  };
+}
+
+/** The address as docker-py writes it, which Prefect's own tools split off an infrastructure_pid. */
+export function dockerPyBaseUrl(url: string): string {
+  if (url.startsWith("unix://")) {
+    return "http+docker://localhost";
+  }
+  if (url.startsWith("npipe://")) {
+    return "http+docker://localnpipe";
+  }
+  return url.startsWith("ssh://") ? "http+docker://ssh" : url.replace(/^tcp:\/\//, "http://");
+}
+
+async function* readThroughRestarts(
+  engine: Engine,
+  id: string,
+  from: OutputPosition,
+  signal: AbortSignal,
+): AsyncGenerator<OutputLine> {
+  const position = { ...from };
+  for (;;) {
+    try {
+      for await (const line of readOutput(engine, id, position, signal)) {
+        position[line.stream] = line.place;
+        yield line;
+      }
+      return;
+    } catch (error) {
+      await pauseAfter(error, signal);
+    }
+  }
+}
+
+async function waitForEnd(
+  engine: Engine,
+  container: Container,
+  own: { stopped: boolean },
+  signal: AbortSignal,
+): Promise<Exit> {
+  const { id, name, options } = container;
+  const limit = options.wait_timeout_seconds;
+  const timeout = limit === undefined ? undefined : AbortSignal.timeout(limit * 1000);
+  const until = timeout === undefined ? signal : AbortSignal.any([signal, timeout]);
+  try {
+    const { state, engineWasAway } = await waitUntilStopped(engine, id, until);
+    if (state === undefined) {
+      return { kind: "vanished", what: `The container "${name}"` };
+    }
+    const byHand = state.exitCode === 0 || own.stopped ? undefined : await findHand(engine, container);
+    return {
+      kind: "exited",
+      exitCode: state.exitCode,
+      wasOutOfMemory: state.wasOutOfMemory,
+      memoryLimit: options.mem_limit,
+      byHand,
+      engineWasAway,
+    };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (timeout?.aborted === true) {
+      return { kind: "unwatched", afterSeconds: limit ?? 0 };
+    }
+    throw error;
+  }
+}
+
+/** The engine closes a wait when it restarts: ask again until it says that the container does not run. */
+async function waitUntilStopped(
+  engine: Engine,
+  id: string,
+  signal: AbortSignal,
+): Promise<{ state: ContainerState | undefined; engineWasAway: boolean }> {
+  let engineWasAway = false;
+  for (;;) {
+    try {
+      await waitContainer(engine, id, signal);
+      const state = await findContainer(engine, id);
+      if (state === undefined || !state.isRunning) {
+        return { state, engineWasAway };
+      }
+    } catch (error) {
+      await pauseAfter(error, signal);
+      engineWasAway = true;
+    }
+  }
+}
+
+/** Whether somebody used the engine to end it. Only an explanation: an engine that does not remember tells nothing. */
+async function findHand(engine: Engine, { id, createdAt }: Container): Promise<"killed" | "stopped" | undefined> {
+  const events = await listContainerEvents(engine, id, createdAt).catch(() => []);
+  if (events.some(({ action }) => action === "stop")) {
+    return "stopped"; // `docker stop` ends with a kill when the container does not react
+  }
+  return events.some(({ action, signal }) => action === "kill" && signal === SIGKILL) ? "killed" : undefined;
+}
+
+/** Waits a moment after the engine was lost; any other error is thrown on. */
+async function pauseAfter(error: unknown, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  if (!(error instanceof TransientError)) {
+    throw error;
+  }
+  await sleep(RECONNECT_MS, signal);
+  signal.throwIfAborted();
+}

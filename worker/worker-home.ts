@@ -1,0 +1,138 @@
+import { createHash, randomUUID } from "node:crypto";
+import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { findProcessStart } from "./process-identity.ts";
+
+const Registration = z.object({ pid: z.number(), started: z.string() });
+
+/** A run that a worker is about to ask for; gone again as soon as there is a container or process, or an answer. */
+const Claim = z.object({
+  flow_run_id: z.string(),
+  work_pool_name: z.string(),
+  attempt: z.string(),
+  worker_instance: z.string(),
+});
+export type Claim = z.infer<typeof Claim>;
+
+const Owner = z.object({ instance: z.string() });
+
+const RunNote = z.object({
+  /** Up to here the output is at the plane. */
+  position: z.object({ stdout: z.string().optional(), stderr: z.string().optional() }),
+  shippedCharacters: z.number().default(0),
+  /** Output and end are at the plane: what is left may be removed. */
+  isDone: z.boolean().default(false),
+});
+export type RunNote = z.infer<typeof RunNote>;
+
+/**
+ * A folder of this machine that the workers on it share. It spares work and time after a restart; without it nothing is
+ * lost, because containers and their labels are the truth. Safe to use from several workers at once.
+ */
+export interface WorkerHome {
+  /** Names the folder: two workers that know the same name are on one machine. */
+  id: string;
+  /** Names this start of this worker. */
+  instance: string;
+  /** Whether a worker of this folder still runs. */
+  isAlive(instance: string): Promise<boolean>;
+  findNote(key: string): Promise<RunNote | undefined>;
+  saveNote(key: string, note: RunNote): Promise<void>;
+  dropNote(key: string): Promise<void>;
+  /** Becomes the one on this machine who looks after a run; false when another worker that lives has done so. */
+  takeOver(key: string): Promise<boolean>;
+  saveClaim(claim: Claim): Promise<void>;
+  dropClaim(attempt: string): Promise<void>;
+  listClaims(): Promise<Claim[]>;
+  /** Signs off; what others started or is still running stays noted. */
+  close(): Promise<void>;
+}
+
+/** Throws what the file system throws when nothing can be written there. */
+export async function openWorkerHome(folder: string): Promise<WorkerHome> {
+  const workers = join(folder, "workers");
+  const runs = join(folder, "runs");
+  const claims = join(folder, "claims");
+  for (const path of [workers, runs, claims]) {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  }
+  const instance = randomUUID();
+  await writeWhole(join(workers, `${instance}.json`), {
+    pid: process.pid,
+    started: (await findProcessStart(process.pid)) ?? "",
+  });
+  const runFile = (key: string, what: string) =>
+    join(runs, `${createHash("sha256").update(key).digest("hex").slice(0, 32)}.${what}.json`);
+  const noteFile = (key: string) => runFile(key, "note");
+  const ownerFile = (key: string) => runFile(key, "owner");
+  const isAlive = (other: string) => isRegistered(join(workers, `${other}.json`));
+  for (const name of await listFiles(workers)) {
+    if (!(await isRegistered(join(workers, name)))) {
+      await rm(join(workers, name), { force: true });
+    }
+  }
+  return {
+    id: await provideId(join(folder, "id")),
+    instance,
+    isAlive,
+    findNote: (key) => readParsed(noteFile(key), RunNote),
+    saveNote: (key, note) => writeWhole(noteFile(key), note),
+    dropNote: async (key) => {
+      await rm(noteFile(key), { force: true });
+      await rm(ownerFile(key), { force: true });
+    },
+    takeOver: async (key) => {
+      const owner = await readParsed(ownerFile(key), Owner);
+      if (owner !== undefined && owner.instance !== instance && (await isAlive(owner.instance))) {
+        return false;
+      }
+      await writeWhole(ownerFile(key), { instance });
+      // Of several that write at the same moment the last one stays.
+      return (await readParsed(ownerFile(key), Owner))?.instance === instance;
+    },
+    saveClaim: (claim) => writeWhole(join(claims, `${claim.attempt}.json`), claim),
+    dropClaim: (attempt) => rm(join(claims, `${attempt}.json`), { force: true }),
+    listClaims: async () => {
+      const names = await listFiles(claims);
+      const found = await Promise.all(names.map((name) => readParsed(join(claims, name), Claim)));
+      return found.filter((claim) => claim !== undefined);
+    },
+    close: () => rm(join(workers, `${instance}.json`), { force: true }),
+  };
+}
+
+/** Without the drafts that others are about to rename. */
+async function listFiles(folder: string): Promise<string[]> {
+  return (await readdir(folder)).filter((name) => name.endsWith(".json"));
+}
+
+async function isRegistered(path: string): Promise<boolean> {
+  const registration = await readParsed(path, Registration);
+  return registration !== undefined && (await findProcessStart(registration.pid)) === registration.started;
+}
+
+async function provideId(path: string): Promise<string> {
+  const draft = `${path}.${randomUUID()}`;
+  await writeFile(draft, randomUUID());
+  // The first one stays, and nobody ever reads half of it.
+  await link(draft, path).catch(() => undefined);
+  await rm(draft);
+  return readFile(path, "utf8");
+}
+
+/** Undefined for a file that is not there, or that a crash of the machine left half written. */
+async function readParsed<S extends z.ZodType>(path: string, schema: S): Promise<z.output<S> | undefined> {
+  try {
+    return schema.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A reader sees the file as it was or as it is, never a part of it. */
+async function writeWhole(path: string, value: unknown): Promise<void> {
+  const draft = `${path}.${randomUUID()}`;
+  await writeFile(draft, JSON.stringify(value), { mode: 0o600 });
+  await rename(draft, path);
+}
