@@ -39,33 +39,51 @@ export interface Artifact {
   task_run_id: string | null;
 }
 
+/** The latest artifact of a key. Prefect keeps these as objects of their own, with an id beside. */
+export type LatestArtifact = Artifact & { latest_id: string };
+
 const AnyId = z.strictObject({ any_: z.array(Uuid).nullish() }).nullish();
 
-const ArtifactFilter = z
-  .strictObject({
-    operator: z.enum(["and_", "or_"]).default("and_"),
-    id: AnyId,
-    key: z
-      .strictObject({
-        any_: z.array(z.string()).nullish(),
-        like_: z.string().nullish(),
-        exists_: z.boolean().nullish(),
-      })
-      .nullish(),
-    flow_run_id: AnyId,
-    task_run_id: AnyId,
-    type: z.strictObject({ any_: z.array(z.string()).nullish(), not_any_: z.array(z.string()).nullish() }).nullish(),
-  })
-  .nullish();
+const artifactFields = {
+  operator: z.enum(["and_", "or_"]).default("and_"),
+  id: AnyId,
+  key: z
+    .strictObject({
+      any_: z.array(z.string()).nullish(),
+      like_: z.string().nullish(),
+      exists_: z.boolean().nullish(),
+    })
+    .nullish(),
+  flow_run_id: AnyId,
+  task_run_id: AnyId,
+  type: z.strictObject({ any_: z.array(z.string()).nullish(), not_any_: z.array(z.string()).nullish() }).nullish(),
+};
+const ArtifactFilter = z.strictObject(artifactFields).nullish();
 export type ArtifactFilter = z.infer<typeof ArtifactFilter>;
 
-export const FilterArtifacts = z.strictObject({
-  artifacts: ArtifactFilter,
+const { id: _id, ...fieldsOfLatest } = artifactFields;
+const LatestArtifactFilter = z.strictObject({ ...fieldsOfLatest, latest_id: AnyId }).nullish();
+export type LatestArtifactFilter = z.infer<typeof LatestArtifactFilter>;
+
+const crossObjectFilters = {
   flows: FlowFilter,
   flow_runs: FlowRunFilter,
   task_runs: TaskRunFilter,
   deployments: DeploymentFilter,
-  sort: z.enum(["CREATED_DESC", "UPDATED_DESC", "ID_DESC", "KEY_DESC", "KEY_ASC"]).default("ID_DESC"),
+};
+const SORTS = ["CREATED_DESC", "UPDATED_DESC", "ID_DESC", "KEY_DESC", "KEY_ASC"] as const;
+export type ArtifactSort = (typeof SORTS)[number];
+const sort = z
+  .enum(SORTS)
+  .nullish()
+  .transform((name) => name ?? "ID_DESC");
+
+export const FilterArtifacts = z.object({ artifacts: ArtifactFilter, ...crossObjectFilters, sort, ...paging });
+
+/** The latest artifact of each key. */
+export const FilterLatestArtifacts = z.object({
+  artifacts: LatestArtifactFilter,
+  ...crossObjectFilters,
+  sort,
   ...paging,
 });
-export type FilterArtifacts = z.infer<typeof FilterArtifacts>;

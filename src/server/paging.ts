@@ -26,7 +26,8 @@ export async function answerPage<T>(
   count: () => Promise<number>,
 ) {
   const limit = checkLimit(asked.limit);
-  const results = await list({ limit, offset: (asked.page - 1) * limit });
+  const offset = Math.min((asked.page - 1) * limit, Number.MAX_SAFE_INTEGER);
+  const results = await list({ limit, offset });
   const total = await count();
   return { results, count: total, limit, pages: limit === 0 ? 0 : Math.ceil(total / limit), page: asked.page };
 }

@@ -1,14 +1,28 @@
 import { type Kysely, type SqlBool, sql } from "kysely";
-import type { Artifact, ArtifactFilter, FilterArtifacts } from "../prefect-api/artifacts.ts";
+import type {
+  Artifact,
+  ArtifactFilter,
+  ArtifactSort,
+  LatestArtifact,
+  LatestArtifactFilter,
+} from "../prefect-api/artifacts.ts";
 import { fromJsonOrNull, toJsonOrNull } from "./columns.ts";
-import { anyOf, type Condition, combine, isNull, likeText, matchId } from "./conditions.ts";
+import { anyOf, type Condition, combine, field, isNull, likeText, matchId } from "./conditions.ts";
 import { type CrossFilters, crossMatchFlowRuns } from "./cross-filters.ts";
 import type { Database } from "./database-types.ts";
 import { matchTaskRun } from "./filters.ts";
 
-type Filters = { artifacts?: ArtifactFilter } & Omit<CrossFilters, "work_pools" | "work_pool_queues">;
+type RunFilters = Omit<CrossFilters, "work_pools" | "work_pool_queues">;
+type Filters = { artifacts?: ArtifactFilter } & RunFilters;
+type LatestFilters = { artifacts?: LatestArtifactFilter } & RunFilters;
 
-const SORTS: Record<FilterArtifacts["sort"], string> = {
+interface Page {
+  sort: ArtifactSort;
+  limit: number;
+  offset: number;
+}
+
+const SORTS: Record<ArtifactSort, string> = {
   CREATED_DESC: "a.created desc",
   UPDATED_DESC: "a.updated desc",
   ID_DESC: "a.id desc",
@@ -40,26 +54,39 @@ export class ArtifactStore {
     return row && artifactFromRow(row);
   }
 
-  async list(
-    filters: Filters,
-    page: { sort: FilterArtifacts["sort"]; limit: number; offset: number },
-  ): Promise<Artifact[]> {
-    const rows = await this.#db
+  async list(filters: Filters, page: Page): Promise<Artifact[]> {
+    return (await this.#select(matchArtifact(filters), page)).map(artifactFromRow);
+  }
+
+  count(filters: Filters): Promise<number> {
+    return this.#count(matchArtifact(filters));
+  }
+
+  /** Of each key the latest. */
+  async listLatest(filters: LatestFilters, page: Page): Promise<LatestArtifact[]> {
+    return (await this.#select(matchLatest(filters), page)).map((row) => toLatest(artifactFromRow(row)));
+  }
+
+  countLatest(filters: LatestFilters): Promise<number> {
+    return this.#count(matchLatest(filters));
+  }
+
+  #select(matches: Condition, page: Page): Promise<Database["artifacts"][]> {
+    return this.#db
       .selectFrom("artifacts as a")
       .selectAll()
-      .where(matchArtifact(filters))
+      .where(matches)
       .orderBy(sql.raw(SORTS[page.sort]))
       .limit(page.limit)
       .offset(page.offset)
       .execute();
-    return rows.map(artifactFromRow);
   }
 
-  async count(filters: Filters): Promise<number> {
+  async #count(matches: Condition): Promise<number> {
     const row = await this.#db
       .selectFrom("artifacts as a")
       .select(sql<number>`count(*)`.as("count"))
-      .where(matchArtifact(filters))
+      .where(matches)
       .executeTakeFirstOrThrow();
     return row.count;
   }
@@ -96,19 +123,35 @@ export class ArtifactStore {
   }
 }
 
+/** Ids of the latest artifact of each key, found key by key: most artifacts are older ones of the same few keys. */
+const LATEST = sql`with recursive keys (key) as (
+    select min(key) from artifacts where key is not null
+    union all
+    select (select min(a.key) from artifacts a where a.key > keys.key) from keys where keys.key is not null
+  ) select (select b.id from artifacts b where b.key = keys.key order by b.created desc, b.id desc limit 1)
+  from keys where keys.key is not null`;
+const IS_LATEST = sql<SqlBool>`a.id in (${LATEST})`;
+
+function matchLatest({ artifacts: filter, ...filters }: LatestFilters): Condition {
+  const { latest_id: id, ...others } = filter ?? { operator: "and_" as const };
+  return combine("and_", [IS_LATEST, matchArtifact({ artifacts: filter ? { ...others, id } : null, ...filters })]);
+}
+
 function matchArtifact({ artifacts: filter, task_runs: taskRuns, ...filters }: Filters): Condition {
   const throughRun = Object.values(filters).some((each) => each !== null && each !== undefined);
   const hasKey = filter?.key?.exists_;
   return combine("and_", [
     filter
       ? combine(filter.operator, [
-          ...anyOf("a.id", filter.id?.any_),
-          ...anyOf("a.key", filter.key?.any_),
-          ...likeText("a.key", filter.key?.like_),
-          ...isNull("a.key", typeof hasKey === "boolean" ? !hasKey : undefined),
-          ...anyOf("a.flow_run_id", filter.flow_run_id?.any_),
-          ...anyOf("a.task_run_id", filter.task_run_id?.any_),
-          ...matchId("a.type", filter.type),
+          field(filter.id, anyOf("a.id", filter.id?.any_)),
+          field(filter.key, [
+            ...anyOf("a.key", filter.key?.any_),
+            ...likeText("a.key", filter.key?.like_),
+            ...isNull("a.key", typeof hasKey === "boolean" ? !hasKey : undefined),
+          ]),
+          field(filter.flow_run_id, anyOf("a.flow_run_id", filter.flow_run_id?.any_)),
+          field(filter.task_run_id, anyOf("a.task_run_id", filter.task_run_id?.any_)),
+          field(filter.type, matchId("a.type", filter.type)),
         ])
       : undefined,
     taskRuns
@@ -122,4 +165,9 @@ function matchArtifact({ artifacts: filter, task_runs: taskRuns, ...filters }: F
 
 function artifactFromRow(row: Database["artifacts"]): Artifact {
   return { ...row, data: fromJsonOrNull(row.data), metadata_: fromJsonOrNull(row.metadata_) };
+}
+
+/** Keys in the order of the wire. */
+function toLatest({ id, created, updated, key, ...rest }: Artifact): LatestArtifact {
+  return { id, created, updated, key, latest_id: id, ...rest };
 }

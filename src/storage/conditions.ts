@@ -103,7 +103,7 @@ export function containsText(column: string, text: string): Condition {
   return sql<SqlBool>`${positionIn(sql.raw(column), text)} > 0`;
 }
 
-interface TagFilter {
+export interface TagFilter {
   operator: Operator;
   all_?: Maybe<readonly string[]>;
   any_?: Maybe<readonly string[]>;

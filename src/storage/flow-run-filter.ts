@@ -26,7 +26,7 @@ export const END = "r.end_time";
 
 /**
  * What a filter asks of flow runs `r`, all of it: one part for each field, with the index that finds it where there is
- * one. A filter of alternatives is one part that no index finds.
+ * one; but for the tags, which the caller finds a way for. A filter of alternatives is one part that no index finds.
  */
 export function listFlowRunParts(filter: FlowRunFilter): Part[] {
   if (!filter) {
@@ -47,6 +47,7 @@ export function matchFlowRun(filter: FlowRunFilter): Condition | undefined {
   const fields = [
     ...listLookups(filter).map(({ condition }) => condition),
     ...matchTimes(filter),
+    field(filter.tags, matchTags("r.tags", filter.tags)),
     ...matchOthers(filter),
   ];
   return combine(filter.operator, fields);
@@ -139,7 +140,6 @@ function matchTimes(filter: NonNullable<FlowRunFilter>): Condition[] {
 
 function matchOthers(filter: NonNullable<FlowRunFilter>): Condition[] {
   return compact([
-    field(filter.tags, matchTags("r.tags", filter.tags)),
     matchQueueName(filter.work_queue_name),
     field(filter.flow_version, anyOf("r.flow_version", filter.flow_version?.any_)),
     field(filter.idempotency_key, matchId("r.idempotency_key", filter.idempotency_key)),

@@ -2,7 +2,7 @@ import { type Kysely, type RawBuilder, type SqlBool, sql } from "kysely";
 import type { FLOW_RUN_SORTS } from "../prefect-api/filters.ts";
 import type { HistoryRun, RunHistory } from "../prefect-api/run-history.ts";
 import { fromJson } from "./columns.ts";
-import { anyOf, type Condition } from "./conditions.ts";
+import { anyOf, type Condition, matchTags, type TagFilter } from "./conditions.ts";
 import { type CrossFilters, listRunParts } from "./cross-filters.ts";
 import type { Database } from "./database-types.ts";
 import { END, EXPECTED_START, NEXT_START, START } from "./flow-run-filter.ts";
@@ -14,12 +14,12 @@ const ORDERS: Record<FlowRunSort, Order> = {
   ID_DESC: { key: "r.id", direction: "desc", nulls: "none" },
   START_TIME_ASC: { key: START, direction: "asc", nulls: "none" },
   START_TIME_DESC: { key: START, direction: "desc", nulls: "none" },
-  EXPECTED_START_TIME_ASC: { key: EXPECTED_START, direction: "asc", nulls: "smallest" },
-  EXPECTED_START_TIME_DESC: { key: EXPECTED_START, direction: "desc", nulls: "smallest" },
+  EXPECTED_START_TIME_ASC: { key: EXPECTED_START, direction: "asc", nulls: "indexed" },
+  EXPECTED_START_TIME_DESC: { key: EXPECTED_START, direction: "desc", nulls: "indexed" },
   NAME_ASC: { key: "r.name", direction: "asc", nulls: "none" },
   NAME_DESC: { key: "r.name", direction: "desc", nulls: "none" },
-  NEXT_SCHEDULED_START_TIME_ASC: { key: NEXT_START, direction: "asc", nulls: "smallest" },
-  END_TIME_DESC: { key: END, direction: "desc", nulls: "smallest" },
+  NEXT_SCHEDULED_START_TIME_ASC: { key: NEXT_START, direction: "asc", nulls: "unindexed" },
+  END_TIME_DESC: { key: END, direction: "desc", nulls: "unindexed" },
 };
 
 /** What filters, orders and statistics read of a run. */
@@ -29,8 +29,8 @@ const COLUMNS = [
   ...["total_run_time", "flow_version", "parent_task_run_id", "idempotency_key", "created_by"],
 ] as const;
 
-/** Different lists of tags that are looked through for those that hold a tag. Some 20 ms. */
-const MAX_TAG_LISTS = 10_000;
+/** Different lists of tags that are looked through for those that match. Some 50 ms. */
+const MAX_TAG_LISTS = 20_000;
 /** Of these at most so many are searched for. */
 const MAX_MATCHING_TAG_LISTS = 500;
 
@@ -51,6 +51,16 @@ export class FlowRunSearch {
     return parts === undefined ? [] : this.#walker.listIds(parts, { ...place, order: ORDERS[sort] });
   }
 
+  async keepMatching(ids: readonly string[], filters: CrossFilters): Promise<string[]> {
+    const [listed] = anyOf("r.id", ids);
+    const parts = await this.#listParts(filters);
+    if (parts === undefined || listed === undefined) {
+      return [];
+    }
+    const page = { order: ORDERS.ID_DESC, limit: ids.length, offset: 0 };
+    return this.#walker.listIds([{ condition: listed, lookup: { few: true } }, ...parts], page);
+  }
+
   async count(filters: CrossFilters): Promise<number> {
     const parts = await this.#listParts(filters);
     return parts === undefined ? 0 : this.#walker.count(parts);
@@ -68,18 +78,15 @@ export class FlowRunSearch {
   async #listParts(filters: CrossFilters): Promise<Part[] | undefined> {
     const parts = await listRunParts(this.#db, filters);
     const tags = filters.flow_runs?.operator === "and_" ? filters.flow_runs.tags : undefined;
-    const [wanted] = tags?.all_ ?? [];
-    const rewrite = () => this.#findTagLists(wanted ?? "");
-    // One tag of all is enough to find them by; its own part still asks for the others.
-    const narrowed = tags?.operator === "and_" && wanted !== undefined;
-    return parts && (narrowed ? [...parts, { condition: TRUE, rewrite }] : parts);
+    const [condition] = matchTags("r.tags", tags);
+    return parts && condition && tags ? [...parts, { condition, rewrite: () => this.#findTagLists(tags) }] : parts;
   }
 
   /**
-   * The lists of tags that hold a tag. Runs of a deployment have the same tags, most often, so that the lists are few
-   * however many the runs; undefined when they are not.
+   * The lists of tags that a filter matches. Runs of a deployment have the same tags, most often, so that the lists are
+   * few however many the runs; undefined when they are not.
    */
-  async #findTagLists(tag: string): Promise<Condition | undefined> {
+  async #findTagLists(filter: TagFilter): Promise<Condition | undefined> {
     const { rows } = await sql<{ tags: string | null }>`with recursive lists (tags) as (
         select min(tags) from flow_runs
         union all
@@ -89,14 +96,21 @@ export class FlowRunSearch {
       return undefined;
     }
     const matching = rows.flatMap(({ tags }) =>
-      tags !== null && fromJson<string[]>(tags).includes(tag) ? [tags] : [],
+      tags !== null && hasTags(filter, new Set(fromJson<string[]>(tags))) ? [tags] : [],
     );
     return matching.length > MAX_MATCHING_TAG_LISTS ? undefined : anyOf("r.tags", matching)[0];
   }
 }
 
-const TRUE = sql<SqlBool>`1 = 1`;
-
+/** As `matchTags` asks it of a column. */
+function hasTags({ operator, all_: all, any_: any, is_null_: none }: TagFilter, tags: ReadonlySet<string>): boolean {
+  const answers = [
+    ...(all ?? []).map((tag) => tags.has(tag)),
+    ...(any ? [any.some((tag) => tags.has(tag))] : []),
+    ...(typeof none === "boolean" ? [(tags.size === 0) === none] : []),
+  ];
+  return answers.length === 0 || (operator === "or_" ? answers.includes(true) : !answers.includes(false));
+}
 export function withinHistory(key: string, { start, end }: RunHistory): Part {
   const column = sql.raw(key);
   return { key, condition: sql<SqlBool>`(${column} >= ${start} and ${column} < ${end})` };

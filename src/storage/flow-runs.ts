@@ -79,7 +79,16 @@ export class FlowRunStore {
   }
 
   async list(filters: CrossFilters, page: { sort: FlowRunSort; limit: number; offset: number }): Promise<FlowRun[]> {
-    return this.#load(await this.#search.listIds(filters, page));
+    return this.#load(await this.listIds(filters, page));
+  }
+
+  listIds(filters: CrossFilters, page: { sort: FlowRunSort; limit: number; offset: number }): Promise<string[]> {
+    return this.#search.listIds(filters, page);
+  }
+
+  /** Those of some runs that the filters still match. */
+  keepMatching(ids: readonly string[], filters: CrossFilters): Promise<string[]> {
+    return this.#search.keepMatching(ids, filters);
   }
 
   count(filters: CrossFilters): Promise<number> {
@@ -88,6 +97,9 @@ export class FlowRunStore {
 
   /** Adds those that the filters match and that were to start in its time. */
   async addTo(history: RunHistory, filters: CrossFilters): Promise<void> {
+    if (history.isEmpty) {
+      return;
+    }
     for await (const runs of this.#search.scan(filters, history)) {
       const now = this.#clock.now();
       for (const run of runs) {
@@ -119,7 +131,7 @@ export class FlowRunStore {
 
   /** Inserts the run with its first state. A taken (flow, idempotency key) is a `unique` storage error. */
   async insert(flowRun: FlowRun): Promise<void> {
-    await this.#db
+    const inserted = this.#db
       .insertInto("flow_runs")
       .values({
         id: flowRun.id,
@@ -157,9 +169,8 @@ export class FlowRunStore {
         holds_slot: toBit(holdsSlot(flowRun.state, flowRun.empirical_policy)),
       })
       .execute();
-    if (flowRun.state !== null) {
-      await this.#insertState(flowRun.id, flowRun.state);
-    }
+    // Statements reach the database in the order of their start: waiting once saves a way to PostgreSQL and back.
+    await Promise.all([inserted, flowRun.state === null ? null : this.#insertState(flowRun.id, flowRun.state)]);
   }
 
   async #insertState(flowRunId: string, state: State): Promise<void> {

@@ -17,7 +17,7 @@ import { type Order, Walker } from "./walk.ts";
 type TaskRunSort = FilterTaskRuns["sort"];
 
 const EXPECTED_START = "t.expected_start_time";
-const BY_EXPECTED_START = { key: EXPECTED_START, nulls: "smallest" } as const;
+const BY_EXPECTED_START = { key: EXPECTED_START, nulls: "indexed" } as const;
 /** Task runs are listed by their flow run: these orders are then of some hundred rows. */
 const withoutIndex = { ties: `${EXPECTED_START} desc nulls last, t.id desc` };
 
@@ -30,10 +30,10 @@ const ORDERS: Record<TaskRunSort, Order> = {
   NEXT_SCHEDULED_START_TIME_ASC: {
     key: "t.next_scheduled_start_time",
     direction: "asc",
-    nulls: "smallest",
+    nulls: "unindexed",
     withoutIndex,
   },
-  END_TIME_DESC: { key: "t.end_time", direction: "desc", nulls: "smallest", withoutIndex },
+  END_TIME_DESC: { key: "t.end_time", direction: "desc", nulls: "unindexed", withoutIndex },
   DURATION_ASC: { key: "t.total_run_time", direction: "asc", nulls: "none", withoutIndex },
   DURATION_DESC: { key: "t.total_run_time", direction: "desc", nulls: "none", withoutIndex },
 };
@@ -103,6 +103,9 @@ export class TaskRunStore {
 
   /** Adds those that the filters match and that were to start in its time. */
   async addTo(history: RunHistory, filters: CrossFilters): Promise<void> {
+    if (history.isEmpty) {
+      return;
+    }
     const parts = [...listTaskRunParts(filters), withinHistory(EXPECTED_START, history)];
     for await (const taskRuns of this.#walker.scan<HistoryRun>(parts, selectHistory("t"))) {
       const now = this.#clock.now();

@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { type Kysely, type RawBuilder, type SqlBool, sql } from "kysely";
+import { UserError } from "../shared/errors.ts";
 import { type Condition, combine } from "./conditions.ts";
 import type { Database } from "./database-types.ts";
 
@@ -11,6 +12,11 @@ import type { Database } from "./database-types.ts";
 const CHUNK_ROWS = 8000;
 /** The first stretch is short: what is asked for is most often among the newest. */
 const FIRST_CHUNK_ROWS = 2000;
+/** Index entries that are counted to find the shorter of two ways. */
+const MAX_PROBED = 100_000;
+
+/** So many rows, and a page, are kept of an order that no index has. */
+const MAX_OFFSET_WITHOUT_INDEX = 10_000;
 
 /** One thing that is asked of every row, in terms of the table's alias. */
 export interface Part {
@@ -19,7 +25,7 @@ export interface Part {
   lookup?: { few: boolean; inOrder?: boolean };
   /** The condition is a stretch of the order by this key. */
   key?: string;
-  /** The same rows as an index finds them, when there is a way; asked only when nothing else has helped. */
+  /** The same rows as an index finds them, if there is a way; it costs some milliseconds to know. */
   rewrite?: () => Promise<Condition | undefined>;
 }
 
@@ -27,8 +33,8 @@ export interface Order {
   /** SQL of what is sorted by; equal rows follow by id. */
   key: string;
   direction: "asc" | "desc";
-  /** Where nulls go, if the key can be null: they are the smallest, on every database. */
-  nulls: "none" | "smallest";
+  /** Whether the key can be null, and whether the index has those rows. Nulls are the smallest, on every database. */
+  nulls: "none" | "indexed" | "unindexed";
   /** Nobody asks for this order of everything, so there is no index on key and id; equal rows follow as said here. */
   withoutIndex?: { ties: string };
 }
@@ -52,7 +58,16 @@ interface Walk {
   order: Order;
   /** What an index tells without looking at the rows. */
   prefix: Condition[];
+  /** Whether that is a range of the key, which no null is in. */
+  isRange: boolean;
   rest: Condition[];
+}
+
+interface Found {
+  part: Part;
+  size: number;
+  /** The part that this one is another way to ask for. */
+  instead?: Part;
 }
 
 interface Keyed {
@@ -84,17 +99,17 @@ export class Walker {
     if (page.order.withoutIndex !== undefined) {
       return this.#selectTop(parts, page);
     }
-    const newest = this.#walk(planWalk(parts, page.order, undefined), FIRST_CHUNK_ROWS);
+    const newest = this.#walk(planWalk(parts, page.order, undefined), FIRST_CHUNK_ROWS, { whole: true });
     const first = await this.#collect(newest, { ...page, mostChunks: 1 });
     if (first.complete) {
       return first.ids;
     }
     const smallest = await this.#findSmallest(parts);
     if (smallest !== undefined && smallest.size <= CHUNK_ROWS) {
-      return this.#selectIds(this.#pick(parts, smallest.part), page);
+      return this.#selectIds(this.#pick(parts, smallest.part, smallest.instead), page);
     }
     const inOrder = page.order.key === this.#table.order.key ? smallest?.part : undefined;
-    const walk = this.#walk(planWalk(parts, page.order, inOrder), CHUNK_ROWS);
+    const walk = this.#walk(planWalk(parts, page.order, inOrder), CHUNK_ROWS, { whole: true });
     return (await this.#collect(walk, { ...page, mostChunks: Number.POSITIVE_INFINITY })).ids;
   }
 
@@ -102,6 +117,10 @@ export class Walker {
     const [only] = parts;
     if (only === undefined || (parts.length === 1 && (only.lookup !== undefined || only.key !== undefined))) {
       return this.#countChunk({ rows: this.#named(), rest: only?.condition ?? combine("and_", []) });
+    }
+    const rewritten = parts.length === 1 ? await only.rewrite?.() : undefined;
+    if (rewritten !== undefined) {
+      return this.#countChunk({ rows: this.#named(), rest: rewritten });
     }
     let total = 0;
     for await (const chunk of this.#listChunks(parts)) {
@@ -120,14 +139,15 @@ export class Walker {
   /** Every row that the parts ask for, in no order that is promised. */
   async *#listChunks(parts: readonly Part[]): AsyncGenerator<Chunk> {
     const certain = parts.find(({ lookup }) => lookup?.few);
-    const smallest = certain === undefined ? await this.#findSmallest(parts) : { part: certain, size: 0 };
+    const smallest: Found | undefined =
+      certain === undefined ? await this.#findSmallest(parts) : { part: certain, size: 0 };
     if (smallest !== undefined && smallest.size <= CHUNK_ROWS) {
-      yield this.#pick(parts, smallest.part);
+      yield this.#pick(parts, smallest.part, smallest.instead);
       return;
     }
     const key = smallest?.part.key ?? this.#table.order.key;
     const order: Order = key === this.#table.order.key ? this.#table.order : { key, direction: "desc", nulls: "none" };
-    yield* this.#walk(planWalk(parts, order, smallest?.part), CHUNK_ROWS);
+    yield* this.#walk(planWalk(parts, order, smallest?.part), CHUNK_ROWS, { whole: false });
   }
 
   async #collect(
@@ -154,6 +174,12 @@ export class Walker {
 
   /** A page of an order that no index has: all rows are looked at, and the first of them kept. */
   async #selectTop(parts: readonly Part[], page: Page): Promise<string[]> {
+    if (page.offset > MAX_OFFSET_WITHOUT_INDEX) {
+      throw new UserError(
+        "INVALID_REQUEST",
+        `Invalid offset: must be less than or equal to ${MAX_OFFSET_WITHOUT_INDEX} in this order, unless the filter lists ids or flow runs.`,
+      );
+    }
     const most = page.offset + page.limit;
     const key = sql`${sql.raw(page.order.key)} as key, ${sql.raw(this.#table.alias)}.id as id`;
     let top: Keyed[] = [];
@@ -167,8 +193,8 @@ export class Walker {
   }
 
   /** The rows of one index entry, and the other parts asked of them. */
-  #pick(parts: readonly Part[], by: Part): Chunk {
-    const rest = parts.filter((part) => part !== by && part.condition !== by.condition);
+  #pick(parts: readonly Part[], by: Part, instead?: Part): Chunk {
+    const rest = parts.filter((part) => part !== by && part !== instead);
     return {
       // The limit keeps the database from merging the two selects and choosing another index.
       rows: this.#fence(sql`${by.condition} limit ${sql.lit(1_000_000_000)}`),
@@ -176,8 +202,8 @@ export class Walker {
     };
   }
 
-  async #findSmallest(parts: readonly Part[]): Promise<{ part: Part; size: number } | undefined> {
-    let smallest: { part: Part; size: number } | undefined;
+  async #findSmallest(parts: readonly Part[]): Promise<Found | undefined> {
+    let smallest: Found | undefined;
     for (const part of parts.filter(({ lookup, key }) => lookup !== undefined || key !== undefined)) {
       const size = await this.#probe(part.condition);
       if (smallest === undefined || size < smallest.size) {
@@ -189,7 +215,7 @@ export class Walker {
         const condition = await part.rewrite?.();
         const size = condition === undefined ? Number.POSITIVE_INFINITY : await this.#probe(condition);
         if (condition !== undefined && size < (smallest?.size ?? Number.POSITIVE_INFINITY)) {
-          smallest = { part: { condition, lookup: { few: false } }, size };
+          smallest = { part: { condition, lookup: { few: false } }, size, instead: part };
         }
       }
     }
@@ -198,34 +224,35 @@ export class Walker {
 
   /** How many rows the index has for it, as far as that matters. */
   async #probe(condition: Condition): Promise<number> {
-    const rows = sql`(select 1 as one from ${this.#named()} where ${condition} limit ${CHUNK_ROWS + 1}) as probed`;
+    const rows = sql`(select 1 as one from ${this.#named()} where ${condition} limit ${MAX_PROBED}) as probed`;
     return this.#countChunk({ rows, rest: combine("and_", []) });
   }
 
-  /** Stretches of the order, one after the other. Nulls, the smallest, are a walk by id of their own. */
-  async *#walk(walk: Walk, firstRows: number): AsyncGenerator<Chunk> {
-    const { order } = walk;
-    if (order.nulls === "none") {
-      yield* this.#walkKeys(walk, firstRows);
+  /**
+   * Stretches of the order, one after the other. Nulls, the smallest, are a walk by id of their own. What an index
+   * knows all about may come as a whole.
+   */
+  async *#walk(walk: Walk, firstRows: number, may: { whole: boolean }): AsyncGenerator<Chunk> {
+    const { order, prefix, rest } = walk;
+    const key = sql.raw(order.key);
+    if (order.nulls === "none" || walk.isRange) {
+      yield* this.#walkKeys(walk, firstRows, may);
       return;
     }
-    const key = sql.raw(order.key);
-    const known = () =>
-      this.#walkKeys({ ...walk, prefix: [...walk.prefix, sql<SqlBool>`${key} is not null`] }, firstRows);
+    const isNull = sql<SqlBool>`${key} is null`;
     const byId: Order = { key: `${this.#table.alias}.id`, direction: order.direction, nulls: "none" };
-    const unknown = () =>
-      this.#walkKeys(
-        { order: byId, prefix: [], rest: [sql<SqlBool>`${key} is null`, ...walk.prefix, ...walk.rest] },
-        firstRows,
-      );
-    const segments = order.direction === "asc" ? [unknown, known] : [known, unknown];
-    for (const segment of segments) {
-      yield* segment();
+    const known = { ...walk, prefix: [...prefix, sql<SqlBool>`${key} is not null`] };
+    const unknown: Walk =
+      order.nulls === "indexed"
+        ? { order: byId, prefix: [...prefix, isNull], rest, isRange: false }
+        : { order: byId, prefix: [], rest: [isNull, ...prefix, ...rest], isRange: false };
+    for (const segment of order.direction === "asc" ? [unknown, known] : [known, unknown]) {
+      yield* this.#walkKeys(segment, firstRows, may);
     }
   }
 
-  async *#walkKeys({ order, prefix, rest }: Walk, firstRows: number): AsyncGenerator<Chunk> {
-    if (rest.length === 0) {
+  async *#walkKeys({ order, prefix, rest }: Walk, firstRows: number, may: { whole: boolean }): AsyncGenerator<Chunk> {
+    if (rest.length === 0 && may.whole) {
       yield { rows: this.#named(), rest: combine("and_", prefix) };
       return;
     }
@@ -315,6 +342,7 @@ function planWalk(parts: readonly Part[], order: Order, by: Part | undefined): W
   const isPrefix = (part: Part) => part.key === order.key || (part === by && part.lookup?.inOrder === true && ordered);
   return {
     order,
+    isRange: parts.some((part) => part.key === order.key),
     prefix: parts.filter(isPrefix).map(toCondition),
     rest: parts.filter((part) => !isPrefix(part)).map(toCondition),
   };

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { createArtifact, deleteArtifact, updateArtifact } from "../../orchestration/artifacts.ts";
-import { CreateArtifact, FilterArtifacts, UpdateArtifact } from "../../prefect-api/artifacts.ts";
+import { CreateArtifact, FilterArtifacts, FilterLatestArtifacts, UpdateArtifact } from "../../prefect-api/artifacts.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { UserError } from "../../shared/errors.ts";
 import type { App, AppDeps } from "../app-deps.ts";
@@ -9,6 +9,7 @@ import { checkLimit } from "../paging.ts";
 
 const ById = z.object({ id: Uuid });
 const ByKey = z.object({ key: z.string() });
+const CountLatestArtifacts = FilterLatestArtifacts.omit({ sort: true, limit: true, offset: true });
 const CountArtifacts = FilterArtifacts.omit({ sort: true, limit: true, offset: true });
 
 export function registerArtifacts(api: App, { store, clock }: AppDeps): void {
@@ -47,6 +48,15 @@ export function registerArtifacts(api: App, { store, clock }: AppDeps): void {
     const { sort, limit, offset, ...filters } = request.body;
     return store.artifacts.list(filters, { sort, limit: checkLimit(limit), offset });
   });
+
+  api.post("/artifacts/latest/filter", { schema: { body: FilterLatestArtifacts } }, (request) => {
+    const { sort, limit, offset, ...filters } = request.body;
+    return store.artifacts.listLatest(filters, { sort, limit: checkLimit(limit), offset });
+  });
+
+  api.post("/artifacts/latest/count", { schema: { body: CountLatestArtifacts } }, (request) =>
+    store.artifacts.countLatest(request.body),
+  );
 
   api.post("/artifacts/count", { schema: { body: CountArtifacts } }, (request) => store.artifacts.count(request.body));
 }

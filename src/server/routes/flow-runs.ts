@@ -1,16 +1,22 @@
 import { z } from "zod";
 import { createFlowRun } from "../../orchestration/create-flow-run.ts";
 import { addFlowRunLabels, deleteFlowRun, updateFlowRun } from "../../orchestration/update-flow-run.ts";
-import { FilterFlowRuns } from "../../prefect-api/filters.ts";
+import { FilterFlowRuns, WorkQueueFilter } from "../../prefect-api/filters.ts";
 import { CreateFlowRun, UpdateFlowRun } from "../../prefect-api/flow-runs.ts";
 import { Labels, Uuid } from "../../prefect-api/primitives.ts";
+import { historyKeys } from "../../prefect-api/run-history.ts";
 import type { App, RouteDeps } from "../app-deps.ts";
 
+import { startHistory } from "../history.ts";
 import { answerPage, checkLimit, pageKeys } from "../paging.ts";
 
 const ById = z.object({ id: Uuid });
 const ByFlowRun = z.object({ flow_run_id: Uuid });
 const CountFlowRuns = FilterFlowRuns.omit({ sort: true, limit: true, offset: true });
+const HistoryOfFlowRuns = CountFlowRuns.omit({ work_pool_queues: true }).extend({
+  ...historyKeys,
+  work_queues: WorkQueueFilter,
+});
 const PaginateFlowRuns = FilterFlowRuns.omit({ limit: true, offset: true }).extend(pageKeys);
 
 export function registerFlowRuns(api: App, deps: RouteDeps): void {
@@ -56,6 +62,17 @@ function registerFlowRunReads(api: App, { store }: RouteDeps): void {
     const { sort, limit, offset, ...filters } = request.body;
     return store.flowRuns.list(filters, { sort, limit: checkLimit(limit), offset });
   });
+
+  api.post("/flow_runs/history", { schema: { body: HistoryOfFlowRuns } }, async ({ body }) => {
+    const { history_start, history_end, history_interval_seconds, work_queues, ...filters } = body;
+    const history = startHistory({ history_start, history_end, history_interval_seconds });
+    await store.flowRuns.addTo(history, { ...filters, work_pool_queues: work_queues });
+    return history.list();
+  });
+
+  api.post("/flow_runs/lateness", { schema: { body: CountFlowRuns } }, async ({ body }, reply) =>
+    reply.type("application/json").send(JSON.stringify(await store.flowRuns.averageLateness(body))),
+  );
 
   api.post("/flow_runs/count", { schema: { body: CountFlowRuns } }, (request) => store.flowRuns.count(request.body));
 

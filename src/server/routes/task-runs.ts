@@ -3,17 +3,21 @@ import { createTaskRun } from "../../orchestration/create-task-run.ts";
 import { setTaskRunState } from "../../orchestration/set-task-run-state.ts";
 import { FilterTaskRuns } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
+import { historyKeys } from "../../prefect-api/run-history.ts";
 import { SetState } from "../../prefect-api/states.ts";
 import { CreateTaskRun } from "../../prefect-api/task-runs.ts";
 import { timestampFromDate } from "../../prefect-api/timestamp.ts";
 import { UserError } from "../../shared/errors.ts";
 import type { App, AppDeps } from "../app-deps.ts";
 
-import { checkLimit } from "../paging.ts";
+import { startHistory } from "../history.ts";
+import { answerPage, checkLimit, pageKeys } from "../paging.ts";
 
 const ById = z.object({ id: Uuid });
 const UpdateTaskRun = z.strictObject({ name: z.string().nullish() });
 const CountTaskRuns = FilterTaskRuns.omit({ sort: true, limit: true, offset: true });
+const PaginateTaskRuns = FilterTaskRuns.omit({ limit: true, offset: true }).extend(pageKeys);
+const HistoryOfTaskRuns = CountTaskRuns.extend(historyKeys);
 
 export function registerTaskRuns(api: App, { store, clock }: AppDeps): void {
   api.post("/task_runs", { schema: { body: CreateTaskRun } }, async ({ body }, reply) => {
@@ -45,6 +49,22 @@ export function registerTaskRuns(api: App, { store, clock }: AppDeps): void {
   api.post("/task_runs/filter", { schema: { body: FilterTaskRuns } }, ({ body }) => {
     const { sort, limit, offset, ...filters } = body;
     return store.taskRuns.list(filters, { sort, limit: checkLimit(limit), offset });
+  });
+
+  api.post("/task_runs/paginate", { schema: { body: PaginateTaskRuns } }, ({ body }) => {
+    const { sort, limit, page, ...filters } = body;
+    return answerPage(
+      { limit, page },
+      (at) => store.taskRuns.list(filters, { sort, ...at }),
+      () => store.taskRuns.count(filters),
+    );
+  });
+
+  api.post("/task_runs/history", { schema: { body: HistoryOfTaskRuns } }, async ({ body }) => {
+    const { history_start, history_end, history_interval_seconds, ...filters } = body;
+    const history = startHistory({ history_start, history_end, history_interval_seconds });
+    await store.taskRuns.addTo(history, filters);
+    return history.list();
   });
 
   api.post("/task_runs/count", { schema: { body: CountTaskRuns } }, ({ body }) => store.taskRuns.count(body));

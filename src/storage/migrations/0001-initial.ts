@@ -178,7 +178,7 @@ const INDEXES = [
   `create index concurrency_limits_closed on concurrency_limits (id) where "limit" = 0`,
   // Lists walk these in their order, some thousand runs at a time; with the id each walk knows where it stopped.
   "create index flow_runs_by_expected_start on flow_runs (expected_start_time, id)",
-  "create index flow_runs_by_start on flow_runs (coalesce(start_time, expected_start_time), id)",
+  "create index flow_runs_by_start on flow_runs (coalesce(start_time, expected_start_time), id, state_type, deployment_id)",
   "create index flow_runs_by_end_time on flow_runs (end_time, id) where end_time is not null",
   `create index flow_runs_by_next_start_time on flow_runs (next_scheduled_start_time, id)
     where next_scheduled_start_time is not null`,
