@@ -268,8 +268,8 @@ async function insertRun(
     state,
     job_variables: parts.job_variables ?? {},
   };
-  await tx.flowRuns.insert(flowRun);
-  await announceFirstState(tx, deps, id);
+  // The second reads what the first writes, in one way to PostgreSQL and back.
+  await Promise.all([tx.flowRuns.insert(flowRun), announceFirstState(tx, deps, id)]);
   tx.afterCommit(() =>
     deps.logger.info(
       { flow_run_id: id, from: null, to: state.name, deployment_id: flowRun.deployment_id },

@@ -93,15 +93,18 @@ async function writeChange(
   const entered = enterState(run, draft, change.policy, { stateId: uuidv7(), now, clientApiVersion });
   // An attempt that is scheduled anew starts without the infrastructure of the one before.
   const startsAnew = run.state !== null && isTerminal(run.state.type) && entered.state.type === "SCHEDULED";
-  await tx.transitions.save(run.id, entered.state, {
-    ...entered.times,
-    empirical_policy: entered.policy,
-    infrastructure_pid: startsAnew ? null : run.infrastructure_pid,
-  });
+  // Neither needs what the other answers, so on PostgreSQL they share one way there and back.
+  await Promise.all([
+    tx.transitions.save(run.id, entered.state, {
+      ...entered.times,
+      empirical_policy: entered.policy,
+      infrastructure_pid: startsAnew ? null : run.infrastructure_pid,
+    }),
+    announceState(tx, deps, { ...run, run_count: entered.times.run_count }, run.state, entered.state),
+  ]);
   await tx.flowRunInputs.remove(run.id, change.staleInputKeys);
   await noteFreedSlots(tx, run, entered, now);
   await changeClaim(tx, run, entered.state, entered.policy);
-  await announceState(tx, deps, { ...run, run_count: entered.times.run_count }, run.state, entered.state);
   if (entered.state.type === "CANCELLED") {
     tx.wakeUps.notify("flow_run_cancelled", run.id);
   }

@@ -85,11 +85,11 @@ export class TransitionStore {
   }
 
   async save(flowRunId: string, state: State, changes: ChangedColumns): Promise<void> {
-    await this.#db
+    const added = this.#db
       .insertInto("flow_run_states")
       .values({ flow_run_id: flowRunId, ...stateToRow(state) })
       .execute();
-    await this.#db
+    const changed = this.#db
       .updateTable("flow_runs")
       .set({
         updated: state.timestamp,
@@ -110,6 +110,8 @@ export class TransitionStore {
       })
       .where("id", "=", flowRunId)
       .execute();
+    // Statements reach the database in the order of their start: waiting once saves a way to PostgreSQL and back.
+    await Promise.all([added, changed]);
   }
 }
 
