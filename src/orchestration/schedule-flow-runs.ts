@@ -15,8 +15,8 @@ import { type FireTimePlan, planFireTimes } from "./schedules/plan-fire-times.ts
 import { buildState } from "./transition.ts";
 
 /** Both bound how long one transaction keeps others waiting. */
-const MAX_SCHEDULES_A_TICK = 200;
-const MAX_RUNS_A_TICK = 500;
+const MAX_SCHEDULES_A_TICK = 100;
+const MAX_RUNS_A_TICK = 200;
 
 /** Workers that wait are told of runs that start within this time; they look by the clock for others. */
 const SOON_MS = 60_000;
@@ -64,12 +64,17 @@ function decidedUntil({ scheduled_until: until, created }: DueSchedule): Date {
 function planOrPostpone(logger: Logger, schedule: DueSchedule, now: Date): FireTimePlan {
   const after = decidedUntil(schedule);
   try {
-    return planFireTimes({ ...schedule, after, catchUp: schedule.catch_up }, now);
+    return planFireTimes({ ...schedule, after, catchUp: schedule.catch_up, spread: spreadOf(schedule.id) }, now);
   } catch (error) {
     const fields = { deployment_id: schedule.deployment_id, schedule_id: schedule.id, reason: errorMessage(error) };
     logger.warn(fields, "schedule cannot be computed");
     return { make: [], scheduledUntil: after, lookAt: new Date(now.getTime() + 86_400_000) };
   }
+}
+
+/** The same for a schedule every time, and as good as random among them. */
+function spreadOf(id: string): number {
+  return Number.parseInt(id.slice(0, 6), 16) / 0x1_00_00_00;
 }
 
 function formatPlan({ scheduledUntil, lookAt }: FireTimePlan): { scheduled_until: Timestamp; look_at: Timestamp } {

@@ -15,6 +15,9 @@ export interface Horizon {
 
 export const HORIZON: Horizon = { minRuns: 3, maxRuns: 100, minAheadMs: HOUR_MS, maxAheadMs: 100 * DAY_MS };
 
+/** Where a run is missing there are two more, or an hour of them: that can wait. */
+const MAX_SPREAD_MS = 300 * SECOND_MS;
+
 /** Runs that one look makes up at most; the next look goes on. */
 const MAX_MADE_UP = 100;
 
@@ -24,6 +27,8 @@ interface PlannedSchedule {
   /** Fire times up to here have been dealt with. */
   after: Date;
   catchUp: CatchUp | null;
+  /** 0 to 1, of each schedule its own: many that fire at the same time are not looked at at the same time. */
+  spread: number;
 }
 
 export interface FireTimePlan {
@@ -52,7 +57,7 @@ export function planFireTimes(schedule: PlannedSchedule, now: Date): FireTimePla
   return {
     make,
     scheduledUntil: new Date(Math.max(last, schedule.after.getTime())),
-    lookAt: decideNextLook(ahead, now, limitHorizon(schedule.max_scheduled_runs)),
+    lookAt: decideNextLook(ahead, now, schedule),
   };
 }
 
@@ -75,13 +80,15 @@ export function listAhead(schedule: AnySchedule, from: Date, horizon: Horizon, e
  * The moment at which a run is missing again. Where the upper limit on runs keeps the schedule from being far enough
  * ahead, half of them may go first, so that a schedule of every second is not looked at every second.
  */
-function decideNextLook(ahead: readonly Date[], now: Date, { minRuns, maxRuns, minAheadMs }: Horizon): Date {
+function decideNextLook(ahead: readonly Date[], now: Date, schedule: PlannedSchedule): Date {
+  const { minRuns, maxRuns, minAheadMs } = limitHorizon(schedule.max_scheduled_runs);
   const tomorrow = now.getTime() + DAY_MS;
   const isFull = ahead.length >= maxRuns;
   const fewest = isFull ? ahead[Math.floor((ahead.length - 1) / 2)] : ahead[Math.max(0, ahead.length - minRuns)];
   const tooNear = isFull ? tomorrow : (ahead.at(-1)?.getTime() ?? tomorrow) - minAheadMs;
+  const missing = Math.max(now.getTime(), Math.min(tomorrow, fewest?.getTime() ?? tomorrow, tooNear));
   // Until that very moment it is there, or far enough ahead.
-  return new Date(Math.max(now.getTime(), Math.min(tomorrow, fewest?.getTime() ?? tomorrow, tooNear)) + 1);
+  return new Date(Math.ceil(missing + 1 + (isFull ? 0 : MAX_SPREAD_MS * schedule.spread)));
 }
 
 /** Fire times before `now` that no plan has decided about, as far as the policy makes them up. */
