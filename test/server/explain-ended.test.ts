@@ -81,7 +81,7 @@ test("a run whose retries are used up says how often it was tried", async () => 
   }
 
   assert.deepEqual(await codes(plane, id), ["FLOW_FAILED", "RETRIES_EXHAUSTED"]);
-  assert.equal((await explain(plane, id)).others[0]?.sentence, "It was tried 2 times: all 1 retry are used up.");
+  assert.equal((await explain(plane, id)).others[0]?.sentence, "It was tried 2 times: its 1 retry is used up.");
 });
 
 test("a pause that nobody ended in time is the operator's", async () => {

@@ -105,7 +105,8 @@ function addInspectCommand(group: Command, context: CliContext): void {
         context.output.json(run);
         return;
       }
-      const explanation = await client.explanations.find(run.id);
+      // Decoration: the run is shown without it too.
+      const explanation = await client.explanations.find(run.id).catch(() => undefined);
       context.output.fields({ ...run, why: explanation && toSafeLine(explanation.sentence) });
     },
   );

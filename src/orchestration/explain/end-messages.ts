@@ -25,6 +25,10 @@ const OUT_OF_MEMORY = /\bran out of memory\b/;
 const EXIT = /\b(?:exit code|status code:?) (-?\d+)/;
 // Our worker: "The container "x" was removed by somebody before it had ended."
 const REMOVED = /\bwas removed by somebody before it had ended\b/;
+// Our worker: "… was killed by hand (`docker kill`) with exit code 137: …", "… was stopped by hand (`docker stop`) …".
+const BY_HAND = /\bwas (?:killed|stopped) by hand\b/;
+// Our worker: "… ended with exit code 255 while the Docker engine was away: …".
+const ENGINE_AWAY = /\bwhile the Docker engine was away\b/;
 // Our plane, when a claim ends: "Worker 'w' started infrastructure for this run and has not been heard of since; …",
 // "5 workers in a row took this run and vanished …", "Worker 'w', which ran this flow run, has not been heard of …".
 const VANISHED = /^(Worker '.*has not been heard of|\d+ workers in a row took this run and vanished)\b/s;
@@ -59,6 +63,12 @@ export function readCrash(message: string, hasRun: boolean): EndReason {
   const exitCode = findExitCode(message);
   if (OUT_OF_MEMORY.test(message)) {
     return { code: "OUT_OF_MEMORY", blame: "infrastructure", exitCode, errorCode: null };
+  }
+  if (BY_HAND.test(message)) {
+    return { code: "INFRASTRUCTURE_ENDED", blame: "operator", exitCode, errorCode: null };
+  }
+  if (ENGINE_AWAY.test(message)) {
+    return { code: "INFRASTRUCTURE_ENDED", blame: "infrastructure", exitCode, errorCode: null };
   }
   if (exitCode !== null) {
     return { code: "INFRASTRUCTURE_ENDED", blame: blameForExit(exitCode, hasRun), exitCode, errorCode: null };

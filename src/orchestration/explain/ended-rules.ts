@@ -91,7 +91,7 @@ function describeExhausted({ run }: Situation): Cause | undefined {
     return undefined;
   }
   return buildCause("RETRIES_EXHAUSTED", {
-    sentence: `It was tried ${describeCount(run.run_count, "time")}: all ${describeCount(retries, "retry").replace(/rys$/, "ries")} are used up.`,
+    sentence: `It was tried ${describeCount(run.run_count, "time")}: ${retries === 1 ? "its 1 retry is" : `all ${retries} retries are`} used up.`,
     next: `Run it once more: flowyard flow-run retry ${run.id}`,
     since: run.end_time ?? null,
     evidence: [
