@@ -73,6 +73,9 @@ export function decideClaimEnd(
           }
         : { action: "return", message: `${worker} took this run and vanished before it started it.` };
     case "RUNNING":
+    // A claim outlasts a retry and a pause only where the run's process does.
+    case "SCHEDULED":
+    case "PAUSED":
       return {
         action: "crash",
         message: `${worker}, which ran this flow run, has not been heard of for ${STARTED_CLAIM_SECONDS} s.`,

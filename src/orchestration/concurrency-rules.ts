@@ -1,3 +1,5 @@
+import type { EmpiricalPolicy } from "../prefect-api/flow-runs.ts";
+import { holdsSlot } from "../prefect-api/occupancy.ts";
 import { addSeconds } from "../prefect-api/timestamp.ts";
 import {
   buildState,
@@ -121,14 +123,18 @@ export const cancelLateBehindFullLimit: Rule = ({ run, proposed, concurrency }) 
 
 /**
  * The slot is freed when the run leaves PENDING, RUNNING or CANCELLING. A retry inside the same process keeps it,
- * because the engine goes on renewing its lease over the delay.
+ * because the engine goes on renewing its lease over the delay, and frees it when it ends in another way.
  */
-export function decideSlotAfter(transition: Transition, written: StateDraft, verdict: Verdict): SlotChange {
+export function decideSlotAfter(
+  transition: Transition,
+  written: { state: StateDraft; policy: EmpiricalPolicy },
+  verdict: Verdict,
+): SlotChange {
   if (verdict?.outcome === "reject" && verdict.reasonCode === "RETRYING") {
     return KEEP_SLOT;
   }
-  const from = transition.run.state?.type;
-  if (from !== undefined && OCCUPYING_TYPES.has(from) && !OCCUPYING_TYPES.has(written.type)) {
+  const { state, empirical_policy: policy } = transition.run;
+  if (holdsSlot(state, policy) && !holdsSlot(written.state, written.policy)) {
     return { action: "free" };
   }
   return KEEP_SLOT;

@@ -1,4 +1,5 @@
 import type { EmpiricalPolicy } from "../prefect-api/flow-runs.ts";
+import { waitsInProcess } from "../prefect-api/occupancy.ts";
 import { isTerminal } from "../prefect-api/states.ts";
 import { addSeconds, secondsBetween } from "../prefect-api/timestamp.ts";
 import {
@@ -124,7 +125,8 @@ const cancelWithoutInfrastructure: Rule = ({ run, proposed }) => {
 /**
  * The lock that lets one worker take a run: PENDING is entered once per attempt. Only a worker's own sub-states
  * (Pending → Submitting) may follow. Unlike Prefect, which starts a COMPLETED, FAILED or CRASHED run again for a
- * worker with a stale poll list, every ended run is closed to it: a retry goes through SCHEDULED or is forced.
+ * worker with a stale poll list, every ended run is closed to it: a retry goes through SCHEDULED or is forced. So is a
+ * run that waits for its retry inside a process, which Prefect starts a second time beside it.
  */
 const enterPendingOnce: Rule = ({ run, proposed }) => {
   if (run.state === null || proposed.type !== "PENDING") {
@@ -138,6 +140,13 @@ const enterPendingOnce: Rule = ({ run, proposed }) => {
         scheduled_time: details.scheduled_time,
         deployment_concurrency_lease_id: details.deployment_concurrency_lease_id,
       },
+    };
+  }
+  if (waitsInProcess(run)) {
+    return {
+      outcome: "abort",
+      reason: "This run waits in its own process to try again and cannot transition to a PENDING state.",
+      reasonCode: "ALREADY_TAKEN",
     };
   }
   if (type === "PENDING" || type === "RUNNING" || type === "CANCELLING" || isTerminal(type)) {
@@ -190,6 +199,17 @@ const waitForScheduledTime: Rule = ({ run, proposed, now }) => {
   return { outcome: "wait", delaySeconds, reason: "Scheduled time is in the future", reasonCode: "TOO_EARLY" };
 };
 
+/**
+ * A run that is scheduled anew out of its process is not waited for there: without this a run that was suspended, or
+ * stopped and rescheduled, after a retry in its process would be in no poll (Prefect forgets it).
+ */
+const leaveProcess: Rule = ({ run, proposed }) => {
+  const leaves = proposed.type === "SCHEDULED" && run.state !== null && run.state.type !== "SCHEDULED";
+  return leaves && run.empirical_policy.retry_type === "in_process"
+    ? { outcome: "amend", policy: { retry_type: "reschedule" } }
+    : undefined;
+};
+
 /** A failed attempt that has retries left waits for its next one; the engine stays and proposes RUNNING again. */
 const retryFailedRun: Rule = ({ run, proposed, now, clientApiVersion }) => {
   if (run.state?.type !== "RUNNING" || proposed.type !== "FAILED") {
@@ -224,22 +244,24 @@ const RULES: readonly Rule[] = [
   cancellingEndsCancelled,
   cancelWithoutInfrastructure,
   enterPendingOnce,
+  pauseOnlyRunning,
+  // Before a slot is asked for: a paused run is not taken, and must not be sent to wait for a slot either.
+  resumePaused,
+  leaveProcess,
   keepSlotAtStart,
   passGates,
   takeSlot,
   lateOnlyOnce,
-  pauseOnlyRunning,
-  resumePaused,
   copyScheduledTime,
   waitForScheduledTime,
   retryFailedRun,
 ];
 
-const FORCED_RULES: readonly Rule[] = [carryLease, keepResult, cancelWithoutInfrastructure];
+const FORCED_RULES: readonly Rule[] = [carryLease, keepResult, cancelWithoutInfrastructure, leaveProcess];
 const LATE_RULES: readonly Rule[] = [lateOnlyOnce, cancelLateBehindFullLimit];
 
 /**
- * May this state follow that one? Prefect's orchestration rules (3.9), in its order; pure.
+ * May this state follow that one? Prefect's orchestration rules (3.9), in its order where that matters; pure.
  * The event of an accepted change and its bookkeeping are the caller's.
  */
 export function decideTransition(transition: Transition & { force: boolean }): Decision {
@@ -270,7 +292,7 @@ function applyRules(rules: readonly Rule[], transition: Transition): Decision {
     staleInputKeys = verdict.staleInputKeys ?? staleInputKeys;
   }
   if (slot.action === "keep") {
-    slot = decideSlotAfter(transition, proposed, undefined);
+    slot = decideSlotAfter(transition, { state: proposed, policy }, undefined);
   }
   return { status: "ACCEPT", change: { state: proposed, policy, slot, staleInputKeys } };
 }
@@ -287,13 +309,16 @@ function decideStopped(transition: Transition, verdict: Stop): Decision {
       if (verdict.state === undefined) {
         return { status: "REJECT", change: null, reason, reasonCode };
       }
-      const change = {
-        state: verdict.state,
-        policy: { ...transition.run.empirical_policy, ...verdict.policy },
-        slot: decideSlotAfter(transition, verdict.state, verdict),
-        staleInputKeys: [],
-      };
+      const state = answerTo(transition.proposed, verdict.state);
+      const policy = { ...transition.run.empirical_policy, ...verdict.policy };
+      const slot = decideSlotAfter(transition, { state, policy }, verdict);
+      const change = { state, policy, slot, staleInputKeys: [] };
       return { status: "REJECT", change, reason, reasonCode };
     }
   }
+}
+
+/** The state that is written instead of a proposal is known by it: a client that lost the answer is given it again. */
+function answerTo(proposed: StateDraft, state: StateDraft): StateDraft {
+  return { ...state, state_details: { ...state.state_details, transition_id: proposed.state_details.transition_id } };
 }

@@ -14,5 +14,14 @@ export function holdsSlot(
   if (state === null) {
     return false;
   }
-  return OCCUPYING.has(state.type) || (state.name === "AwaitingRetry" && policy.retry_type === "in_process");
+  return OCCUPYING.has(state.type) || waitsInProcess({ state, empirical_policy: policy });
+}
+
+/** Whether the run waits for its next attempt in the process of the last one. */
+export function waitsInProcess(run: {
+  state: Pick<State, "type" | "name"> | null;
+  empirical_policy: Pick<EmpiricalPolicy, "retry_type">;
+}): boolean {
+  const { state, empirical_policy: policy } = run;
+  return state?.type === "SCHEDULED" && state.name === "AwaitingRetry" && policy.retry_type === "in_process";
 }
