@@ -4,8 +4,10 @@ import type { LoopSettings } from "../config.ts";
 import type { Loop, LoopDeps } from "./loop.ts";
 
 const EVERY_MS = 600_000;
-/** Requests are given this many times as long as a batch took before the next one. */
+/** Requests are given this many times as long as a batch took before the next one, */
 const PAUSE_FACTOR = 4;
+/** and no longer than this: on a busy machine a batch takes long because of the others. */
+const MAX_PAUSE_MS = 100;
 
 /** Removes runs, logs and events that were kept long enough. */
 export function buildRemoveOld(deps: LoopDeps, { retention }: LoopSettings): Loop {
@@ -17,7 +19,7 @@ export function buildRemoveOld(deps: LoopDeps, { retention }: LoopSettings): Loo
       const startedMs = performance.now();
       const result = await removeOld(deps, now, retention);
       if (result.more) {
-        await sleep((performance.now() - startedMs) * PAUSE_FACTOR, signal);
+        await sleep(Math.min((performance.now() - startedMs) * PAUSE_FACTOR, MAX_PAUSE_MS), signal);
       }
       return result;
     },
