@@ -112,9 +112,12 @@ export async function startCluster(cluster: Cluster): Promise<void> {
   }
 }
 
-/** As an administrator stops it who does not wait: every connection ends in the middle of what it does. */
-export async function stopCluster(cluster: Cluster): Promise<void> {
-  await run(cluster, "pg_ctl", ["stop", "--pgdata", join(cluster.directory, "data"), "--mode=fast", "--wait"]);
+/**
+ * Every connection ends in the middle of what it does. Immediate is a crash: what was committed is recovered at the next
+ * start.
+ */
+export async function stopCluster(cluster: Cluster, mode: "fast" | "immediate" = "fast"): Promise<void> {
+  await run(cluster, "pg_ctl", ["stop", "--pgdata", join(cluster.directory, "data"), `--mode=${mode}`, "--wait"]);
 }
 
 export async function removeCluster(cluster: Cluster): Promise<void> {
