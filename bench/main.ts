@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { findFreePort } from "../scripts/setup/free-port.ts";
-import { loadMachine } from "../scripts/setup/machine.ts";
 import { type BenchDatabases, usePostgres, useSqlite } from "./databases.ts";
 import { LoadClient, type LoadResult, runLoad } from "./load.ts";
 import { PrefectWireSubject } from "./prefect-wire.ts";
 import { residentMegabytes, type StartedProcess, startProcess } from "./processes.ts";
 import { formatTable, type Row } from "./report.ts";
+import { startFlowyard, startPrefect } from "./servers.ts";
 
 const CLIENTS = 8;
 const MEMORY_RUNS = 10_000;
@@ -57,46 +57,6 @@ async function measureBareRoute(databases: BenchDatabases, seconds: number): Pro
   client.close();
   await server.stop();
   return result;
-}
-
-async function startFlowyard(folder: string, database: string): Promise<{ server: StartedProcess; apiUrl: string }> {
-  const port = await findFreePort();
-  const apiUrl = `http://127.0.0.1:${port}/api`;
-  const server = await startProcess({
-    command: join(import.meta.dirname, "..", "bin", "flowyard"),
-    args: ["server", "start", "--port", String(port), "--database", database],
-    env: { PATH: "/usr/local/bin:/usr/bin:/bin", FLOWYARD_HOME: folder },
-    healthUrl: `${apiUrl}/health`,
-    timeoutMs: 30_000,
-  });
-  return { server, apiUrl };
-}
-
-async function startPrefect(
-  folder: string,
-  databases: BenchDatabases,
-): Promise<{ server: StartedProcess; apiUrl: string }> {
-  const { prefect } = await loadMachine();
-  if (!prefect.available) {
-    throw new Error(`nothing to compare with: ${prefect.reason}; ${prefect.remedy}`);
-  }
-  const port = await findFreePort();
-  const apiUrl = `http://127.0.0.1:${port}/api`;
-  const server = await startProcess({
-    command: prefect.prefect,
-    args: ["server", "start", "--no-ui", "--port", String(port)],
-    env: {
-      PATH: "/usr/local/bin:/usr/bin:/bin",
-      HOME: folder,
-      PREFECT_HOME: join(folder, "prefect"),
-      PREFECT_SERVER_ANALYTICS_ENABLED: "false",
-      PREFECT_SERVER_LOGGING_LEVEL: "ERROR",
-      ...(await databases.buildPrefectEnvironment("prefect")),
-    },
-    healthUrl: `${apiUrl}/health`,
-    timeoutMs: 120_000,
-  });
-  return { server, apiUrl };
 }
 
 /** Memory and start-up are measured on a plane of their own: 10,000 runs stored, then started again over them. */
