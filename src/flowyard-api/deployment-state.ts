@@ -2,6 +2,7 @@ import type { Automation } from "../prefect-api/automations.ts";
 import { deploymentLimitName } from "../prefect-api/concurrency-limits.ts";
 import type { Deployment } from "../prefect-api/deployments.ts";
 import type { JsonObject, Labels } from "../prefect-api/primitives.ts";
+import type { CatchUp } from "./catch-up.ts";
 import type { ReleaseDeployment, ReleaseScope } from "./releases.ts";
 import { decideSchedules, type ScheduleState } from "./schedule-state.ts";
 import { decideTriggers, readTriggers, type TriggerState } from "./trigger-state.ts";
@@ -13,6 +14,8 @@ export interface LiveDeployment {
   /** The automations that it owns; null where a server does not tell: they are not compared then. */
   triggers: readonly Automation[] | null;
   owner: ReleaseScope | null;
+  /** Null where nothing was said, and on a stock Prefect server. */
+  catch_up: CatchUp | null;
   /** Set while its owner's releases lack it: since which commit, and whether pruning paused it. */
   missing: { commit_sha: string | null; paused: boolean } | null;
 }
@@ -38,6 +41,7 @@ export interface DeploymentState {
   labels: Labels;
   storage_document_id: string | null;
   infrastructure_document_id: string | null;
+  catch_up: CatchUp | null;
   schedules: ScheduleState[];
   triggers: TriggerState[] | null;
 }
@@ -63,6 +67,7 @@ export const EMPTY_STATE: DeploymentState = {
   labels: {},
   storage_document_id: null,
   infrastructure_document_id: null,
+  catch_up: null,
   schedules: [],
   triggers: [],
 };
@@ -102,7 +107,7 @@ function readCommon(said: Said) {
   };
 }
 
-export function readLiveState({ deployment, triggers }: LiveDeployment): DeploymentState {
+export function readLiveState({ deployment, triggers, catch_up }: LiveDeployment): DeploymentState {
   const limit = deployment.global_concurrency_limit;
   const ownLimit = limit?.name === deploymentLimitName(deployment.id);
   return {
@@ -110,6 +115,7 @@ export function readLiveState({ deployment, triggers }: LiveDeployment): Deploym
     paused: deployment.paused,
     concurrency_limit: ownLimit ? limit.limit : null,
     global_concurrency_limit_id: ownLimit ? null : (limit?.id ?? null),
+    catch_up,
     schedules: deployment.schedules.map((schedule) => ({
       id: schedule.id,
       schedule: schedule.schedule,
@@ -147,6 +153,7 @@ export function decideState(wanted: ReleaseDeployment, { live, base, keepsPauses
     concurrency_limit: limit,
     global_concurrency_limit_id:
       limit === null ? decideGlobalLimit(said.global_concurrency_limit_id, base, before) : null,
+    catch_up: wanted.catch_up === undefined ? (base?.catch_up ? null : before.catch_up) : wanted.catch_up,
     schedules: decideSchedules(said.schedules, {
       live: before.schedules,
       base: base?.deployment.schedules,

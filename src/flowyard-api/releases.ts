@@ -4,6 +4,7 @@ import { CreateDeployment } from "../prefect-api/deployments.ts";
 import { ObjectName, Uuid } from "../prefect-api/primitives.ts";
 import { CreateDeploymentSchedule } from "../prefect-api/schedules.ts";
 import { Timestamp } from "../prefect-api/timestamp.ts";
+import { CatchUp } from "./catch-up.ts";
 
 /** Announced by `GET /api/flowyard/capabilities`; a server that answers 404 there is stock Prefect. */
 export const Capabilities = z.object({
@@ -66,6 +67,8 @@ export const ReleaseDeployment = z.strictObject({
   /** As `POST /deployments/` takes it, less the flow's id, which the plane finds or makes. */
   deployment: CreateDeployment.omit({ flow_id: true }).extend({ schedules: z.array(ReleaseSchedule).optional() }),
   triggers: z.array(ReleaseTrigger).default([]),
+  /** Left out: what an operator has set stays, and what the release before said is taken back. */
+  catch_up: CatchUp.nullish(),
   /** `flow/name`, or `name` for the same flow, that this deployment had before: it keeps its id and history. */
   replaces: z.string().nullish(),
 });

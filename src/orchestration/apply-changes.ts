@@ -69,6 +69,7 @@ async function writeDeployment(tx: Tx, { wanted, state, live, change }: PlannedC
   }
   const body = buildDeploymentBody(wanted, state, flow.id);
   const id = await putDeployment(tx, body, live?.deployment.id, { now, createdBy: null });
+  await tx.deployments.setCatchUp(id, state.catch_up);
   await writeScheduleStates(tx, id, state, live, now);
   await writeTriggers(tx, id, state, live, now);
   if (live !== null && state.paused && !live.deployment.paused) {
@@ -127,12 +128,7 @@ async function writeTriggers(
   }
 }
 
-async function pauseMissing(
-  tx: Tx,
-  live: LiveDeployment | null,
-  commitSha: string | null,
-  now: Date,
-): Promise<void> {
+async function pauseMissing(tx: Tx, live: LiveDeployment | null, commitSha: string | null, now: Date): Promise<void> {
   if (live === null) {
     throw new Error("the plan does not say what it prunes");
   }

@@ -213,7 +213,6 @@ async function saveConcurrencyLimit(tx: Tx, id: string, body: UpdateDeployment, 
     active: true,
     name: deploymentLimitName(id),
     limit: slots,
-    denied_slots: 0,
     slot_decay_per_second: 0,
     avg_slot_occupancy_seconds: 2,
   });

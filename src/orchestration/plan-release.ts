@@ -71,6 +71,7 @@ export async function readLiveDeployments(
   const byId = new Map(touched.map((each) => [each.id, each]));
   const found = await nouns.deployments.listByIds([...byId.keys()]);
   const triggers = await nouns.automations.listOwnedBy(found.map(({ id }) => ownerResource(id)));
+  const catchUps = await nouns.deployments.findCatchUp(found.map(({ id }) => id));
   return found.flatMap((deployment) => {
     const about = byId.get(deployment.id);
     return about === undefined
@@ -81,6 +82,7 @@ export async function readLiveDeployments(
             deployment,
             triggers: triggers.get(ownerResource(deployment.id)) ?? [],
             owner: about.owner,
+            catch_up: catchUps.get(deployment.id) ?? null,
             missing: about.missing,
           },
         ];

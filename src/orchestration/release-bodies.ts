@@ -13,7 +13,7 @@ export function buildDeploymentBody(
   state: DeploymentState,
   flowId: string,
 ): CreateDeployment {
-  const { schedules: _schedules, triggers: _triggers, ...rest } = state;
+  const { schedules: _schedules, triggers: _triggers, catch_up: _catchUp, ...rest } = state;
   return {
     ...rest,
     name: deployment.name,

@@ -83,6 +83,37 @@ const ConcurrencyLimit = z.unknown().transform((value, context): number | Concur
   return parsed.data;
 });
 
+const MAX_LATENESS_SECONDS = 31 * 86_400;
+const LATENESS = `a whole number of seconds from 1 to ${MAX_LATENESS_SECONDS}`;
+const CatchUpMapping = z.strictObject({
+  policy: z.enum(["none", "latest", "all"], {
+    error: (issue) =>
+      issue.input === undefined
+        ? "is missing; write none, latest or all."
+        : describeExpected("none, latest or all", issue.input),
+  }),
+  max_lateness_seconds: z
+    .int({ error: (issue) => describeExpected(LATENESS, issue.input) })
+    .min(1, `must be ${LATENESS}.`)
+    .max(MAX_LATENESS_SECONDS, `must be ${LATENESS}.`)
+    .optional(),
+});
+
+/** The policy alone, or with how late is too late. */
+const CatchUp = z.unknown().transform((value, context): z.infer<typeof CatchUpMapping> | null | undefined => {
+  if (value === null || value === undefined) {
+    return value;
+  }
+  const parsed = CatchUpMapping.safeParse(isMapping(value) ? value : { policy: value });
+  if (!parsed.success) {
+    for (const { message, path } of parsed.error.issues) {
+      context.addIssue({ code: "custom", message, path: isMapping(value) ? path : [] });
+    }
+    return z.NEVER;
+  }
+  return parsed.data;
+});
+
 const KINDS = ["cron", "interval", "rrule"] as const;
 
 export const ScheduleItem = z
@@ -202,6 +233,8 @@ export const DeploymentEntry = z.object(
     work_pool: WorkPoolEntry.optional(),
     triggers: z.array(Mapping, { error: (issue) => describeExpected("a list of triggers", issue.input) }).nullish(),
     sla: z.unknown().optional(),
+    /** Ours: whether fire times that passed while no plane ran are made up. */
+    catch_up: CatchUp.optional(),
     /** Ours: the name that it had before, so that a release renames it instead of making another. */
     replaces: OptionalText,
   },

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { CatchUp } from "../flowyard-api/catch-up.ts";
 import {
   type Prune,
   ReleaseCandidate,
@@ -83,7 +84,7 @@ function makePreview({ deployment, triggers = [], replaces, ...rest }: Entry, en
 function buildReleaseDeployment(ready: ReadyDeployment): Entry {
   const { create, prepared, triggers, triggerSpecs, paused, schedules } = ready;
   const { paused: _paused, schedules: _schedules, description, ...rest } = create;
-  const { replaces } = prepared.values;
+  const { replaces, catch_up: catchUp } = prepared.values;
   return {
     flow_name: prepared.flow.name,
     deployment: {
@@ -100,6 +101,7 @@ function buildReleaseDeployment(ready: ReadyDeployment): Entry {
       const saysEnabled = isMapping(spec) && "enabled" in spec;
       return { ...automation, actions, ...(saysEnabled ? { enabled } : {}) };
     }),
+    ...(catchUp === undefined || catchUp === null ? {} : { catch_up: CatchUp.parse(catchUp) }),
     ...(typeof replaces === "string" && replaces !== "" ? { replaces } : {}),
   };
 }

@@ -1,3 +1,4 @@
+import { CatchUp } from "../flowyard-api/catch-up.ts";
 import { buildAutomation, buildOwner } from "../project/triggers.ts";
 import { UserError } from "../shared/errors.ts";
 import type { ReadyDeployment } from "./build-bodies.ts";
@@ -29,6 +30,7 @@ export async function registerDeployment(ready: ReadyDeployment, request: Deploy
       );
     }
   }
+  await saveCatchUp(ready, request, id);
   // A server without automations answers 404; triggers are then skipped, as Prefect does.
   if (await client.automations.deleteOwnedBy(buildOwner(id))) {
     for (const trigger of ready.triggers) {
@@ -46,6 +48,23 @@ export async function registerDeployment(ready: ReadyDeployment, request: Deploy
     hasWorker: workers.length > 0,
     save: { ...prepared.save, triggers: ready.triggerSpecs },
   };
+}
+
+/** Only where the file says it: what an operator has set stays otherwise, as with schedules. */
+async function saveCatchUp(
+  { prepared }: ReadyDeployment,
+  { client, output }: DeployRequest,
+  id: string,
+): Promise<void> {
+  const { catch_up: catchUp } = prepared.values;
+  if (catchUp === undefined || catchUp === null) {
+    return;
+  }
+  if ((await client.releases.findCapabilities())?.features.includes("catch_up") === true) {
+    await client.deployments.setCatchUp(id, CatchUp.parse(catchUp));
+  } else {
+    output.warn(`deployment ${prepared.label}: catch_up is left out, the server does not know it.`);
+  }
 }
 
 /** Schedules with slugs survive an empty list, because the server merges by slug; one that is gone already is fine. */

@@ -10,7 +10,7 @@ import type { StepTable } from "./steps/step-table.ts";
 /** What a deploy needs of the client. */
 export type DeployClient = Pick<
   PrefectClient,
-  "workPools" | "flows" | "deployments" | "automations" | "variables" | "blockDocuments"
+  "workPools" | "flows" | "deployments" | "automations" | "variables" | "blockDocuments" | "releases"
 >;
 
 /** Where a deploy says what it does. Nothing of it is needed to know the result. */

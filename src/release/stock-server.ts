@@ -30,8 +30,8 @@ interface StockPlan {
 
 /**
  * The plan for a stock Prefect server, which knows no releases: by the same rules, from what it has now. A deployment
- * of the candidate's name without an owner counts as the candidate's, as with `prefect deploy`; renaming and deleting
- * what a release lacks are left out, as the server can neither rename nor remember since when it lacks it.
+ * of the candidate's name without an owner counts as the candidate's, as with `prefect deploy`; renaming, deleting what
+ * a release lacks, and catching up are left out: the server can neither rename nor remember since when it lacks it.
  */
 export async function planOnStockServer(
   client: StockClient,
@@ -41,7 +41,7 @@ export async function planOnStockServer(
   const candidate: ReleaseCandidate = {
     ...given,
     prune: given.prune === "delete" ? "pause" : given.prune,
-    deployments: given.deployments.map(({ replaces: _replaces, ...each }) => each),
+    deployments: given.deployments.map(({ replaces: _replaces, catch_up: _catchUp, ...each }) => each),
   };
   const live = await listLive(client, candidate, signal);
   const { changes, plan_hash } = planChanges({ candidate, live, base: null });
@@ -69,6 +69,7 @@ async function listLive(
       flow_name,
       deployment,
       owner,
+      catch_up: null,
       triggers: said === undefined ? null : await listTriggers(client, deployment, said),
       missing: isPruned ? { commit_sha: null, paused: true } : null,
     });
@@ -219,7 +220,7 @@ async function update(
 
 function buildUpdate(state: DeploymentState, saysSchedules: boolean): UpdateDeployment {
   const { labels: _labels, triggers: _triggers, schedules, concurrency_options: options, ...rest } = state;
-  const { global_concurrency_limit_id: limitId, ...plain } = rest;
+  const { global_concurrency_limit_id: limitId, catch_up: _catchUp, ...plain } = rest;
   const strategy = options?.["collision_strategy"];
   const grace = options?.["grace_period_seconds"];
   return UpdateDeployment.parse({

@@ -19,6 +19,7 @@ import { registerFlowRunStates } from "./routes/flow-run-states.ts";
 import { registerFlowRuns } from "./routes/flow-runs.ts";
 import { registerFlows } from "./routes/flows.ts";
 import { registerCapabilities } from "./routes/flowyard/capabilities.ts";
+import { registerCatchUp } from "./routes/flowyard/catch-up.ts";
 import { registerClaims } from "./routes/flowyard/claims.ts";
 import { registerExplanations } from "./routes/flowyard/explain.ts";
 import { registerReleases } from "./routes/flowyard/releases.ts";
@@ -65,6 +66,7 @@ export function registerRoutes(api: App, appDeps: AppDeps): void {
   registerCapabilities(api);
   registerClaims(api, deps);
   registerStatus(api, deps);
+  registerCatchUp(api, deps);
   registerReleases(api, deps);
   registerExplanations(api, deps);
   registerSockets(api, deps);

@@ -51,7 +51,7 @@ export function buildLive(
     pull_steps: [],
     ...deployment,
   });
-  return { flow_name: "etl", deployment: made, triggers: [], owner: SCOPE, missing: null, ...rest };
+  return { flow_name: "etl", deployment: made, triggers: [], owner: SCOPE, catch_up: null, missing: null, ...rest };
 }
 
 type ScheduleInput = z.input<typeof DeploymentSchedule>;
