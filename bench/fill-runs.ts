@@ -5,8 +5,8 @@ import { completeStateDetails, defaultStateName, isTerminal, type StateType } fr
 import { addSeconds, timestampFromDate } from "../src/prefect-api/timestamp.ts";
 import type { Store, Tx } from "../src/storage/store.ts";
 
-/** What a store that has been used for a quarter holds: 97 of 100 runs have ended, most others wait for their time. */
-const DAYS = 90;
+/** What a store of some months holds, all within the retention: 97 of 100 runs have ended, most others wait for their time. */
+const DAYS = 80;
 const DAY_SECONDS = 86_400;
 const ENDED_SHARE = 0.97;
 /** Runs that a poll finds, however many are stored: a poll's work is then the same. */

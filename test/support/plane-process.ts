@@ -25,12 +25,15 @@ export interface PlaneProcess extends AsyncDisposable {
 }
 
 /** A real control plane in a process and folder of its own, ready to answer. */
-export async function startPlane(env: Record<string, string> = {}): Promise<PlaneProcess> {
+export async function startPlane(
+  env: Record<string, string> = {},
+  flags: readonly string[] = [],
+): Promise<PlaneProcess> {
   const folder = await mkdtemp(join(tmpdir(), "flowyard-plane-"));
   const port = await findFreePort();
   const apiUrl = `http://127.0.0.1:${port}/api`;
   const plane: PlaneProcess = {
-    process: launchPlane(folder, port, env),
+    process: launchPlane({ folder, port, env, flags }),
     apiUrl,
     folder,
     async kill() {
@@ -39,7 +42,7 @@ export async function startPlane(env: Record<string, string> = {}): Promise<Plan
     },
     async start() {
       await plane.kill();
-      plane.process = launchPlane(folder, port, env);
+      plane.process = launchPlane({ folder, port, env, flags });
       await waitForPlane(plane.process, apiUrl);
     },
     async [Symbol.asyncDispose]() {
@@ -51,10 +54,17 @@ export async function startPlane(env: Record<string, string> = {}): Promise<Plan
   return plane;
 }
 
-function launchPlane(folder: string, port: number, env: Record<string, string>): TestProcess {
+interface Launch {
+  folder: string;
+  port: number;
+  env: Record<string, string>;
+  flags: readonly string[];
+}
+
+function launchPlane({ folder, port, env, flags }: Launch): TestProcess {
   return new TestProcess(
     flowyard,
-    ["server", "start", "--port", String(port), "--database", join(folder, "plane.sqlite")],
+    ["server", "start", "--port", String(port), "--database", join(folder, "plane.sqlite"), ...flags],
     { cwd: folder, env: plainEnvironment(folder, env) },
   );
 }

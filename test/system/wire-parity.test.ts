@@ -6,6 +6,7 @@ import { type PrefectServer, startPrefectServer } from "../support/prefect-serve
 import { listDifferences, pairIds, Side } from "./parity/compare.ts";
 import { deploymentSteps, flowSteps, scheduleSteps } from "./parity/deployments.ts";
 import { flowRunSteps, pollSteps, readRunSteps, removeSteps } from "./parity/flow-runs.ts";
+import { bulkSteps, filterSteps, listedSteps, listSteps } from "./parity/lists.ts";
 import { poolSteps, queueSteps, serverSteps, workerSteps } from "./parity/pools.ts";
 import {
   artifactSteps,
@@ -44,6 +45,10 @@ const chapters: [subject: string, steps: Step[]][] = [
   ["blocks", blockSteps],
   ["artifacts", artifactSteps],
   ["events", eventSteps],
+  ["runs to be listed", listedSteps],
+  ["filters", filterSteps],
+  ["orders, pages and histories", listSteps],
+  ["changes in bulk", bulkSteps],
 ];
 
 describe("the plane answers as Prefect's own server", { skip: prefect.available ? false : prefect.reason }, () => {
@@ -57,7 +62,8 @@ describe("the plane answers as Prefect's own server", { skip: prefect.available 
 
   before(async () => {
     assert.ok(prefect.available);
-    [theirs, ours] = await Promise.all([startPrefectServer(prefect.prefect), startPlane()]);
+    // Loops of neither: what happens by itself happens at times of its own.
+    [theirs, ours] = await Promise.all([startPrefectServer(prefect.prefect), startPlane({}, ["--no-loops"])]);
     their = new Side(theirs.apiUrl);
     our = new Side(ours.apiUrl);
   });

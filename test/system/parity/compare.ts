@@ -14,7 +14,7 @@ const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 /** Two random words: what a run is called when nobody names it. */
 const RANDOM_NAME = /^[a-z]+-[a-z]+$/;
 /** Seconds that depend on when exactly a request came. */
-const ELAPSED = /^(estimated_|total_run_time|time_in|delay_seconds)/;
+const ELAPSED = /^(estimated_|sum_estimated_|total_run_time|time_in|delay_seconds)/;
 /** Ours, beside what Prefect says: clients of Prefect's ignore keys that they do not know. */
 const OUR_KEYS: ReadonlySet<string> = new Set(["code", "reason_code", "request_id"]);
 /** Shorter than that is nothing: the two were asked at slightly different times. */

@@ -8,6 +8,7 @@ const TRIGGER = "stored as sent; theirs fills in defaults, which evaluation will
 const ONCE = "promise 5: a run that has ended is not taken again by a late PENDING of a worker's old list";
 const WHOLE_STATE = "older clients send the id and time of a state back; we make our own and go on, theirs refuses";
 const NULL_VARIABLES = "theirs leaves null for a run with an idempotency key and {} for one without; ours always {}";
+const QUEUE_SHOWN = "theirs finds only by a queue that was named; ours by the queue that is shown";
 const TASK_OVER_REST = "theirs holds task runs to the state of their flow run here; engines set task states by events";
 
 /** Where we answer otherwise than Prefect's server on purpose: the step, and why ours is as good or better. */
@@ -66,5 +67,7 @@ export const REVIEWED: Readonly<Record<string, string>> = {
   "automations of a resource": TRIGGER,
   "latest artifact": "ours carries the artifact's id; theirs that of its collection, which no route takes",
   "number of artifacts": "theirs makes artifacts of the data of states",
+  "count of deployments by their queue": QUEUE_SHOWN,
+  "number of flows by pool and queue": "theirs ignores the queue",
   "next events of no page": "422 with a sentence where theirs says Forbidden",
 };
