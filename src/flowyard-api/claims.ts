@@ -37,7 +37,7 @@ export const ClaimFlowRuns = z.strictObject({
 export type ClaimFlowRuns = z.infer<typeof ClaimFlowRuns>;
 
 export const Claim = z.object({
-  /** Of the lease. */
+  /** Of the lease, and the transition id of the PENDING state: it names the attempt. */
   id: Uuid,
   fencing_token: z.int().min(1),
   expires_at: Timestamp,

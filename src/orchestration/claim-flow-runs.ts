@@ -47,21 +47,23 @@ async function claimIn(tx: Tx, deps: Deps, poolName: string, body: ClaimFlowRuns
   const taken: TakenRun[] = [];
   for (const claim of await tx.flowRunClaims.listUnknownTo({ ...worker, knows: body.held })) {
     if (claim.state_type === "PENDING" && taken.length < body.capacity) {
-      taken.push(await take(tx, worker, claim.flow_run_id, now));
+      taken.push(await take(tx, worker, claim, now));
     }
   }
   const capacity = body.capacity - taken.length;
   const due = capacity > 0 ? await listDueRuns(tx, pool, buildDue(body, capacity, now)) : [];
   for (const { flow_run: run } of due) {
+    const id = uuidv7();
     const proposal = {
       flowRunId: run.id,
-      state: { type: "PENDING" as const, state_details: {} },
+      // The claim names the attempt: whoever finds its container knows whether the state is about it.
+      state: { type: "PENDING" as const, state_details: { transition_id: id } },
       mode: "normal" as const,
       clientApiVersion: null,
     };
     const { result } = await setFlowRunStateIn(tx, deps, proposal, now);
     if (result.status === "ACCEPT") {
-      taken.push(await take(tx, worker, run.id, now));
+      taken.push(await take(tx, worker, { id, flow_run_id: run.id }, now));
     }
   }
   return taken;
@@ -71,17 +73,22 @@ function buildDue(body: ClaimFlowRuns, limit: number, now: Date) {
   return { queueNames: body.work_queue_names ?? [], before: timestampFromDate(now), after: undefined, limit };
 }
 
-async function take(tx: Tx, worker: { name: string; poolId: string }, flowRunId: string, now: Date): Promise<TakenRun> {
+async function take(
+  tx: Tx,
+  worker: { name: string; poolId: string },
+  { id, flow_run_id }: Pick<FlowRunClaim, "id" | "flow_run_id">,
+  now: Date,
+): Promise<TakenRun> {
   const claimed_at = timestampFromDate(now);
   const claim = await tx.flowRunClaims.take({
-    flow_run_id: flowRunId,
-    id: uuidv7(),
+    flow_run_id,
+    id,
     worker_name: worker.name,
     work_pool_id: worker.poolId,
     claimed_at,
     expires_at: addSeconds(claimed_at, CLAIM_SECONDS),
   });
-  return { claim: describe(claim), flow_run: await tx.flowRuns.get(flowRunId) };
+  return { claim: describe(claim), flow_run: await tx.flowRuns.get(flow_run_id) };
 }
 
 function describe({ id, fencing_token, expires_at }: FlowRunClaim): Claim {

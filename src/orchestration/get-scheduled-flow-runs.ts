@@ -188,6 +188,11 @@ function cut(
   return fitting.slice(0, limit).map(({ run }) => run);
 }
 
+/** The same note for who waits for runs instead of polling. Throws UserError NOT_FOUND. */
+export async function recordPoll(store: Store, pool: WorkPool, queueNames: readonly string[]): Promise<void> {
+  await recordPolls(store, await listQueues(store, pool, queueNames));
+}
+
 async function recordPolls(store: Store, queues: readonly WorkQueue[]): Promise<void> {
   const stale = store.workQueues.stalePolls(queues);
   if (stale.length > 0) {

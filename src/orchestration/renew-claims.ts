@@ -27,7 +27,7 @@ export function renewClaims(
         continue;
       }
       const lease = prolong(claim, started, timestampFromDate(now));
-      await tx.flowRunClaims.renew(claim.flow_run_id, lease);
+      await tx.flowRunClaims.renew(claim.flow_run_id, { worker_name: body.worker_name, ...lease });
       renewed.push({
         id,
         status: claim.state_type === "CANCELLING" ? "cancelling" : "held",

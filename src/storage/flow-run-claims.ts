@@ -6,7 +6,7 @@ import type { Database } from "./database-types.ts";
 /** Who has a run, and until when. One row a run: the token goes on rising over its attempts. */
 export interface FlowRunClaim {
   flow_run_id: string;
-  /** Of the lease; a new one with every claim. */
+  /** Of the lease, and the transition id of the PENDING state that it was taken with. */
   id: string;
   fencing_token: number;
   worker_name: string;
@@ -82,10 +82,11 @@ export class FlowRunClaimStore {
     return rows.map(claimFromRow);
   }
 
-  async renew(flowRunId: string, lease: { expires_at: string; started: boolean }): Promise<void> {
+  async renew(flowRunId: string, lease: { worker_name: string; expires_at: string; started: boolean }): Promise<void> {
     await this.#db
       .updateTable("flow_run_claims")
       .set({
+        worker_name: lease.worker_name, // who adopted the run has it from now on
         expires_at: lease.expires_at,
         started: toBit(lease.started),
         ...(lease.started && { unstarted_claims: 0 }),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type ClaimedFlowRun, ClaimFlowRuns, RenewClaims } from "../../../flowyard-api/claims.ts";
 import { claimFlowRuns, type TakenRun } from "../../../orchestration/claim-flow-runs.ts";
+import { recordPoll } from "../../../orchestration/get-scheduled-flow-runs.ts";
 import { listChangedImages, renewClaims } from "../../../orchestration/renew-claims.ts";
 import { getWorkPool } from "../../../orchestration/work-pools.ts";
 import { secondsBetween, timestampFromDate } from "../../../prefect-api/timestamp.ts";
@@ -51,6 +52,7 @@ async function claimOrWait(
   const endAt = performance.now() + body.wait_seconds * 1000;
   const { store, clock } = deps;
   const pool = await getWorkPool(store, poolName);
+  await recordPoll(store, pool, body.work_queue_names ?? []);
   const watch = watchRuns(store.wakeUps, pool.id);
   try {
     for (;;) {
