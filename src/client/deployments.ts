@@ -36,8 +36,8 @@ export function createDeploymentRoutes(connection: Connection) {
       command(connection, { method: "POST", path: buildPath`/deployments/${id}/pause_deployment` }),
     resume: (id: string): Promise<void> =>
       command(connection, { method: "POST", path: buildPath`/deployments/${id}/resume_deployment` }),
-    /** Null: what Prefect does. A stock Prefect server knows nothing of it: ask for the feature `catch_up` first. */
-    setCatchUp: (id: string, body: z.input<typeof CatchUp> | null): Promise<void> =>
+    /** A stock Prefect server knows nothing of it: ask for the feature `catch_up` first. */
+    setCatchUp: (id: string, body: z.input<typeof CatchUp>): Promise<void> =>
       command(connection, { method: "PUT", path: buildPath`/flowyard/deployments/${id}/catch_up`, body }),
     /** `created` is false when the idempotency key was seen before. */
     createFlowRun: (
