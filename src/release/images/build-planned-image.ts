@@ -1,9 +1,11 @@
+import { tmpdir } from "node:os";
 import { buildImage } from "../../docker/build.ts";
 import { buildWithBuildx, needsBuildx } from "../../docker/buildx.ts";
 import type { Engine } from "../../docker/engine.ts";
 import { findImage } from "../../docker/images.ts";
 import { PREFECT_VERSION } from "../../prefect-api/primitives.ts";
 import { UserError } from "../../shared/errors.ts";
+import { type DockerLogin, withDockerLogins } from "../docker-logins.ts";
 import type { ImageOrigin, ImageSessionOptions } from "./image-session.ts";
 import { type BuildSpec, listContentTags, listTags, type PlannedImage } from "./planned-image.ts";
 
@@ -76,17 +78,34 @@ async function runBuildx(
     });
   }
   const { contextDir, dockerfile, platforms, buildArgs, labels, target, noCache, pull, networkMode } = spec;
-  const digest = await buildWithBuildx({
-    ...{ contextDir, dockerfile, tags, platforms, buildArgs, labels, target, noCache, pull, networkMode },
-    options: spec.buildx,
-    push,
-    engineUrl: engine.url,
-    env: options.env,
-    onLine,
-    signal: options.registry.signal,
-  });
+  const build = (env: ImageSessionOptions["env"]) =>
+    buildWithBuildx({
+      ...{ contextDir, dockerfile, tags, platforms, buildArgs, labels, target, noCache, pull, networkMode },
+      options: spec.buildx,
+      push,
+      engineUrl: engine.url,
+      env,
+      onLine,
+      signal: options.registry.signal,
+    });
+  const logins = push ? listLogins(image) : [];
+  // What a push step says is not in Docker's configuration, which is all that buildx knows.
+  const digest = await (logins.length === 0
+    ? build(options.env)
+    : withDockerLogins({ own: options.registry.configDir, parent: tmpdir() }, logins, (folder) =>
+        build({ ...options.env, DOCKER_CONFIG: folder }),
+      ));
   image.pushedDigest = digest ?? null;
   return push ? undefined : (await findImage(engine, tags[0] ?? ""))?.Id;
+}
+
+function listLogins({ names }: PlannedImage): DockerLogin[] {
+  return [...names.values()].flatMap(({ credentials }) => {
+    const { username, password, serveraddress: registry } = credentials ?? {};
+    return username === undefined || password === undefined || registry === undefined
+      ? []
+      : [{ registry, username, password }];
+  });
 }
 
 /** What no engine can keep: several platforms, and the provenance of an image that is pushed. */

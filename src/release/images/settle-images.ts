@@ -195,6 +195,9 @@ async function publishTag(
     return;
   }
   try {
+    if (name.isHidden && image.imageId === undefined && image.pushedDigest === name.digest) {
+      return; // buildx pushed all tags at once, and what it pushed is on no engine
+    }
     if (!name.isHidden) {
       await tagInRegistry(options.registry, { image: `${name.name}@${name.digest}`, credentials }, tag);
       return;

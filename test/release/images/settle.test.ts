@@ -114,9 +114,35 @@ describe("an image whose registry cannot be seen from here", () => {
 
     const [version, build = ""] = (await readFile(path.join(folder, "asked"), "utf8")).split("\n");
     assert.equal(version, "buildx version");
-    assert.match(build, /^buildx build --progress=plain --metadata-file=\S+ --load --tag etl:v1 --tag etl:fy-\w+ --build-arg N=1 --label /);
+    assert.match(
+      build,
+      /^buildx build --progress=plain --metadata-file=\S+ --load --tag etl:v1 --tag etl:fy-\w+ --build-arg N=1 --label /,
+    );
     assert.match(build, /--target run --cache-from type=gha,scope=etl --cache-to type=gha,mode=max --provenance=false/);
     assert.ok(said.includes("[etl:v1] #1 [internal] load\n"), said.join(""));
+  });
+
+  it("that goes straight to its registry is pushed with the credentials of its push step, and named by buildx", async () => {
+    await mkdir(path.join(folder, "bin"));
+    const script = `#!/bin/sh
+[ "$2" = version ] && exit 0
+cp "$DOCKER_CONFIG/config.json" "${folder}/used.json"
+for arg in "$@"; do case "$arg" in --metadata-file=*) file="\${arg#--metadata-file=}";; esac; done
+echo '{"containerimage.digest": "${DIGEST}"}' > "$file"
+`;
+    await writeFile(path.join(folder, "bin/docker"), script);
+    await chmod(path.join(folder, "bin/docker"), 0o755);
+    const context = buildContext([], { PATH: `${path.join(folder, "bin")}:/usr/bin:/bin` });
+    const name = "127.0.0.1:1/acme/etl";
+    const credentials = { username: "ada", password: "correct-horse", registry_url: "127.0.0.1:1" };
+    await buildDockerImage.run({ image_name: name, tag: "v1", pull: false, provenance: "mode=max" }, context);
+    await pushDockerImage.run({ image_name: name, tag: "v1", credentials }, context);
+
+    await context.images.carryOut(false);
+
+    const used = JSON.parse(await readFile(path.join(folder, "used.json"), "utf8"));
+    assert.deepEqual(used.auths, { "127.0.0.1:1": { auth: Buffer.from("ada:correct-horse").toString("base64") } });
+    assert.equal(context.images.images()[0]?.names.get(name)?.digest, DIGEST);
   });
 
   it("that buildx cannot build fails with the line that says why", async () => {
