@@ -1,6 +1,5 @@
 import { isTerminal, type StateCreate } from "../prefect-api/states.ts";
 import { addSeconds, timestampFromDate } from "../prefect-api/timestamp.ts";
-import { CANCELLED_WITHIN_SECONDS } from "../storage/overdue-runs.ts";
 import type { Tx } from "../storage/store.ts";
 import { type BatchResult, changeEach } from "./change-each.ts";
 import type { LoopDeps } from "./mark-late-runs.ts";
@@ -8,6 +7,8 @@ import { setFlowRunStateIn } from "./set-flow-run-state.ts";
 import { setTaskRunStateIn } from "./set-task-run-state.ts";
 
 const TIMED_OUT_MESSAGE = "Flow run cancellation timed out; marked this flow run as Cancelled.";
+/** Task runs of a run that was cancelled longer ago than this are let be (Prefect's bound). */
+const CANCELLED_WITHIN_SECONDS = 86_400;
 const PARENT_MESSAGE = "The parent flow run was cancelled.";
 
 /**

@@ -1,9 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { Database } from "./database-types.ts";
 
-/** Task runs and subflows of a run that was cancelled longer ago than this are let be (Prefect's bound). */
-export const CANCELLED_WITHIN_SECONDS = 86_400;
-
 /**
  * Runs that something is to happen to because time has passed, in bounded batches. What is listed may have changed a
  * moment later: whoever changes a run looks again in its transaction.
