@@ -151,6 +151,24 @@ suite("slots", () => {
     assert.deepEqual([second.status, await readSlots("rate")], [200, 0]);
   });
 
+  test("a limit says who holds its slots, since when and until when", async () => {
+    await call(plane, "POST", `${V2}/`, { name: "db", limit: 5 });
+    const id = randomUUID();
+    const body = { names: ["db"], slots: 2, mode: "concurrency", lease_duration: 60, holder: { type: "flow_run", id } };
+    const leased = await call(plane, "POST", `${V2}/increment-with-lease`, body);
+    plane.moveClock(1);
+    await call(plane, "POST", `${V2}/increment`, { names: ["db"], slots: 1, mode: "concurrency" });
+
+    const { body: answer } = await call(plane, "GET", "/flowyard/concurrency_limits/db/holders");
+
+    assert.deepEqual([answer.limit, answer.active_slots], [5, 3]);
+    const [first, second] = answer.holders;
+    assert.deepEqual([first.lease_id, first.slots, first.holder.id], [leased.body.lease_id, 2, id]);
+    assert.equal(Date.parse(first.expires_at) - Date.parse(first.since), 60_000);
+    assert.deepEqual([second.holder, second.expires_at], [null, null]);
+    assert.equal((await call(plane, "GET", "/flowyard/concurrency_limits/nope/holders")).status, 404);
+  });
+
   test("a limit that is switched off lets everybody through and is still named", async () => {
     await call(plane, "POST", `${V2}/`, { name: "off", limit: 1, active: false });
 

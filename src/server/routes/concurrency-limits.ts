@@ -8,6 +8,7 @@ import {
   renewLease,
 } from "../../orchestration/acquire-slots.ts";
 import { createLimit, deleteLimit, getLimit, updateLimit } from "../../orchestration/concurrency-limits.ts";
+import { listSlotHolders } from "../../orchestration/list-slot-holders.ts";
 import {
   CreateConcurrencyLimit,
   Decrement,
@@ -52,6 +53,10 @@ export function registerConcurrencyLimits(api: App, deps: AppDeps): void {
       await updateLimit(store, params.id_or_name, body, clock.now());
       return reply.code(204).send();
     },
+  );
+
+  api.get("/flowyard/concurrency_limits/:id_or_name/holders", { schema: { params: ByIdOrName } }, ({ params }) =>
+    listSlotHolders(store, params.id_or_name, clock.now()),
   );
 
   api.delete("/v2/concurrency_limits/:id_or_name", { schema: { params: ByIdOrName } }, async ({ params }, reply) => {
