@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { rm, symlink } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { loadMachine } from "../../scripts/setup/machine.ts";
@@ -12,7 +13,7 @@ import { type PlaneProcess, plainEnvironment, startPlane } from "../support/plan
 import { type RegistryFault, type RegistryProxy, startRegistryProxy } from "../support/registry-proxy.ts";
 
 const run = promisify(execFile);
-const { docker, baseImage, registry } = await loadMachine();
+const { docker, baseImage, registry, buildx } = await loadMachine();
 const missing = [docker, baseImage, registry].find((part) => !part.available);
 const skip = missing?.available === false ? missing.reason : false;
 const IMAGE = "flowyard-test/refused";
@@ -80,7 +81,7 @@ describe("a registry that does not take the image", { skip }, () => {
       apiUrl: github.url,
       token: github.issueToken({ contents: "read" }),
       ...more,
-      env: { DOCKER_HOST: docker.host },
+      env: { DOCKER_HOST: docker.host, ...more.env },
       inputs: { "server-url": plane.apiUrl, ...more.inputs },
     };
   }
@@ -152,6 +153,41 @@ describe("a registry that does not take the image", { skip }, () => {
     assert.ok((result.outputs["message"] ?? "").includes(registry.private.address), result.outputs["message"]);
     assert.ok(!result.log.includes("wrong-horse-battery"));
     assert.ok(!result.summary.includes("wrong-horse-battery"));
+  });
+
+  describe("with buildx", { skip: buildx.available ? false : buildx.reason }, () => {
+    let env: Record<string, string> = {};
+
+    before(async () => {
+      assert.ok(buildx.available && docker.available);
+      const folder = await makeWorkspace({ "config.json": "{}", "cli-plugins/.keep": "" });
+      await symlink(buildx.plugin, join(folder, "cli-plugins/docker-buildx"));
+      env = { DOCKER_HOST: docker.host, DOCKER_CONFIG: folder };
+    });
+    after(() => rm(env["DOCKER_CONFIG"] ?? "", { recursive: true, force: true }));
+
+    test("the caches of the inputs are read and written, and the deployment has the digest", async () => {
+      const cache = `type=registry,ref=${proxy.address}/${IMAGE}:latest`;
+      const inputs = { "cache-to": "type=inline", "cache-from": cache };
+
+      const result = await runAction(buildCall({ env, inputs }));
+
+      assert.equal(result.outputs["reason-code"], "DEPLOYED", result.output);
+      assert.match(result.outputs["images"] ?? "", /sha256:[0-9a-f]{64}/);
+      assert.match(result.log, /importing cache manifest from/);
+    });
+
+    test("what its builder cannot do is refused in a sentence, and nothing is registered", async () => {
+      const before = await countDeployments();
+
+      const result = await runAction(buildCall({ env, inputs: { platforms: "linux/amd64,linux/arm64" } }));
+
+      assert.equal(result.outputs["reason-code"], "BUILDER_UNFIT", result.output);
+      assert.equal(result.code, 1);
+      assert.match(result.outputs["message"] ?? "", /Multi-platform build is not supported for the docker driver/);
+      assert.match(result.outputs["next-step"] ?? "", /docker\/setup-buildx-action/);
+      assert.equal(await countDeployments(), before);
+    });
   });
 
   test("a build that fails shows its first failing line and registers nothing", async () => {
