@@ -1,5 +1,4 @@
 import { type RawBuilder, type SqlBool, sql } from "kysely";
-import type { LogFilter } from "../prefect-api/filters.ts";
 import { parseTextQuery } from "../prefect-api/text-query.ts";
 import { positionIn, selectTexts } from "./dialect.ts";
 
@@ -164,25 +163,8 @@ function both(conditions: Condition[]): Condition | undefined {
   return conditions.length === 0 ? undefined : combine("and_", conditions);
 }
 
-/** One condition on logs `l`. */
-export function matchLog(filter: LogFilter): Condition {
-  if (!filter) {
-    return combine("and_", []);
-  }
-  return combine(filter.operator, [
-    field(filter.level, between("l.level", filter.level?.ge_, filter.level?.le_)),
-    field(filter.timestamp, matchTime("l.timestamp", filter.timestamp)),
-    field(filter.flow_run_id, anyOf("l.flow_run_id", filter.flow_run_id?.any_)),
-    field(filter.task_run_id, [
-      ...anyOf("l.task_run_id", filter.task_run_id?.any_),
-      ...isNull("l.task_run_id", filter.task_run_id?.is_null_),
-    ]),
-    ...matchText("l.message || ' ' || l.name", filter.text?.query),
-  ]);
-}
-
 /** Prefect's search language over a text. */
-function matchText(column: string, query: Maybe<string>): Condition[] {
+export function matchText(column: string, query: Maybe<string>): Condition[] {
   const { included, excluded, required } = parseTextQuery(query ?? "");
   return [
     ...(included.length === 0 ? [] : [anyCondition(included.flatMap((term) => likeText(column, term)))]),

@@ -1,8 +1,10 @@
 import type { Kysely } from "kysely";
 import type { FilterLogs } from "../prefect-api/filters.ts";
 import type { Log } from "../prefect-api/logs.ts";
-import { anyOf, combine, matchLog } from "./conditions.ts";
+import { anyOf, combine } from "./conditions.ts";
 import type { Database } from "./database-types.ts";
+import { listLogParts, TIMESTAMP } from "./log-filter.ts";
+import { type Order, Walker } from "./walk.ts";
 
 /** Rows of one insert: 8 parameters each, and SQLite takes 32,766 in a statement. Fixed, so that the statement is cached. */
 const ROWS_PER_INSERT = 100;
@@ -10,11 +12,19 @@ const ROWS_PER_INSERT = 100;
 /** A log line as the wire has it, every key present. */
 export type StoredLog = Database["logs"] & { updated: string };
 
+const ORDERS: Record<FilterLogs["sort"], Order> = {
+  TIMESTAMP_ASC: { key: TIMESTAMP, direction: "asc", nulls: "none" },
+  TIMESTAMP_DESC: { key: TIMESTAMP, direction: "desc", nulls: "none" },
+};
+const COLUMNS = ["id", "name", "level", "message", "timestamp", "flow_run_id", "task_run_id"] as const;
+
 export class LogStore {
   readonly #db: Kysely<Database>;
+  readonly #walker: Walker;
 
   constructor(db: Kysely<Database>) {
     this.#db = db;
+    this.#walker = new Walker(db, { table: "logs", alias: "l", columns: COLUMNS, order: ORDERS.TIMESTAMP_ASC });
   }
 
   /** Answers those that were not here yet, in their order: a line that a worker sends again is stored once. */
@@ -51,17 +61,10 @@ export class LogStore {
     filter: FilterLogs["logs"],
     page: { sort: FilterLogs["sort"]; limit: number; offset: number },
   ): Promise<Log[]> {
-    const direction = page.sort === "TIMESTAMP_ASC" ? "asc" : "desc";
-    const rows = await this.#db
-      .selectFrom("logs as l")
-      .selectAll()
-      .where(matchLog(filter))
-      .orderBy("l.timestamp", direction)
-      .orderBy("l.id", direction)
-      .limit(page.limit)
-      .offset(page.offset)
-      .execute();
-    return rows.map(logFromRow);
+    const { sort, ...place } = page;
+    const ids = await this.#walker.listIds(listLogParts(filter), { ...place, order: ORDERS[sort] });
+    const logs = await this.listByIds(ids);
+    return sort === "TIMESTAMP_ASC" ? logs : logs.reverse();
   }
 }
 

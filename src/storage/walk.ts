@@ -40,8 +40,8 @@ export interface Order {
 }
 
 export interface WalkedTable {
-  table: "flow_runs" | "task_runs";
-  alias: "r" | "t";
+  table: "flow_runs" | "task_runs" | "logs";
+  alias: "r" | "t" | "l";
   /** What conditions and orders may speak of; the less, the faster. */
   columns: readonly string[];
   /** The order in which everything is walked through when none is asked for; lookups that are `inOrder` are in it. */
@@ -99,7 +99,9 @@ export class Walker {
     if (page.order.withoutIndex !== undefined) {
       return this.#selectTop(parts, page);
     }
-    const newest = this.#walk(planWalk(parts, page.order, undefined), FIRST_CHUNK_ROWS, { whole: true });
+    const isOwnOrder = page.order.key === this.#table.order.key;
+    const natural = isOwnOrder ? parts.find(({ lookup }) => lookup?.inOrder) : undefined;
+    const newest = this.#walk(planWalk(parts, page.order, natural), FIRST_CHUNK_ROWS, { whole: true });
     const first = await this.#collect(newest, { ...page, mostChunks: 1 });
     if (first.complete) {
       return first.ids;
@@ -108,7 +110,7 @@ export class Walker {
     if (smallest !== undefined && smallest.size <= CHUNK_ROWS) {
       return this.#selectIds(this.#pick(parts, smallest.part, smallest.instead), page);
     }
-    const inOrder = page.order.key === this.#table.order.key ? smallest?.part : undefined;
+    const inOrder = isOwnOrder ? smallest?.part : undefined;
     const walk = this.#walk(planWalk(parts, page.order, inOrder), CHUNK_ROWS, { whole: true });
     return (await this.#collect(walk, { ...page, mostChunks: Number.POSITIVE_INFINITY })).ids;
   }
