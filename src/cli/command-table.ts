@@ -16,7 +16,7 @@ export const COMMANDS: CommandEntry[] = [
   },
   {
     name: "worker",
-    summary: "start a worker",
+    summary: "start, list and drain workers",
     add: async (...into) => (await import("./commands/worker.ts")).addWorkerCommands(...into),
   },
   {

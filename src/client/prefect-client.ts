@@ -8,10 +8,12 @@ import { createFlowRunRoutes } from "./flow-runs.ts";
 import { createFlowRoutes } from "./flows.ts";
 import { type ConnectionOptions, createConnection } from "./http.ts";
 import { createLogRoutes } from "./logs.ts";
+import { createPoolWorkerRoutes } from "./pool-workers.ts";
 import { createReleaseRoutes } from "./releases.ts";
 import { createServerRoutes } from "./server.ts";
 import { createSlotRoutes } from "./slots.ts";
 import { createSocketRoutes } from "./sockets.ts";
+import { createTimelineRoutes } from "./timelines.ts";
 import { createVariableRoutes } from "./variables.ts";
 import { createWorkPoolRoutes } from "./work-pools.ts";
 import { createWorkQueueRoutes } from "./work-queues.ts";
@@ -46,5 +48,7 @@ export function createPrefectClient(options: PrefectClientOptions) {
     releases: createReleaseRoutes(connection),
     explanations: createExplanationRoutes(connection),
     claims: createClaimRoutes(connection),
+    poolWorkers: createPoolWorkerRoutes(connection),
+    timelines: createTimelineRoutes(connection),
   };
 }

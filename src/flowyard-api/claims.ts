@@ -58,7 +58,11 @@ export const ClaimedFlowRun = z.object({
 export type ClaimedFlowRun = z.infer<typeof ClaimedFlowRun>;
 
 /** Empty when nothing could be taken in time. */
-export const ClaimedFlowRuns = z.object({ claimed: z.array(ClaimedFlowRun) });
+export const ClaimedFlowRuns = z.object({
+  claimed: z.array(ClaimedFlowRun),
+  /** An operator wants this worker to take no more runs: it is given none. */
+  draining: z.boolean().default(false),
+});
 export type ClaimedFlowRuns = z.infer<typeof ClaimedFlowRuns>;
 
 /**
@@ -67,6 +71,8 @@ export type ClaimedFlowRuns = z.infer<typeof ClaimedFlowRuns>;
  */
 export const RenewClaims = z.strictObject({
   worker_name: ObjectName,
+  /** It was told to stop and takes no more runs. */
+  stopping: z.boolean().default(false),
   claims: z
     .array(
       z.strictObject({
@@ -97,3 +103,5 @@ export const RenewedClaims = z.object({
   images: z.array(z.string()),
 });
 export type RenewedClaims = z.infer<typeof RenewedClaims>;
+  /** An operator wants this worker to take no more runs. */
+  draining: z.boolean().default(false),

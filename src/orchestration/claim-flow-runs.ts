@@ -37,6 +37,9 @@ export async function claimFlowRuns(deps: Deps, poolName: string, body: ClaimFlo
 
 async function hasWork(store: Store, poolName: string, body: ClaimFlowRuns, now: Date): Promise<boolean> {
   const pool = await getWorkPool(store, poolName);
+  if (await store.workers.isDraining(pool.id, body.worker_name)) {
+    return false;
+  }
   const lost = await store.flowRunClaims.listUnknownTo({ name: body.worker_name, poolId: pool.id, knows: body.held });
   return lost.length > 0 || (await listDueRuns(store, pool, buildDue(body, 1, now))).length > 0;
 }
@@ -44,6 +47,9 @@ async function hasWork(store: Store, poolName: string, body: ClaimFlowRuns, now:
 async function claimIn(tx: Tx, deps: Deps, poolName: string, body: ClaimFlowRuns, now: Date): Promise<TakenRun[]> {
   const pool = await getWorkPool(tx, poolName);
   const worker = { name: body.worker_name, poolId: pool.id };
+  if (await tx.workers.isDraining(worker.poolId, worker.name)) {
+    return []; // since the look
+  }
   const taken: TakenRun[] = [];
   for (const claim of await tx.flowRunClaims.listUnknownTo({ ...worker, knows: body.held })) {
     if (claim.state_type === "PENDING" && taken.length < body.capacity) {

@@ -17,6 +17,7 @@ export function renewClaims(
 ): Promise<RenewedClaim[]> {
   return store.transaction(async (tx) => {
     const pool = await getWorkPool(tx, poolName);
+    await tx.workers.noteRenewal(pool.id, body.worker_name, body.stopping);
     const held = await tx.flowRunClaims.listHeld(body.claims.map(({ id }) => id));
     const byId = new Map(held.map((claim) => [claim.id, claim]));
     const renewed: RenewedClaim[] = [];

@@ -25,6 +25,8 @@ import { registerExplanations } from "./routes/flowyard/explain.ts";
 import { registerReleases } from "./routes/flowyard/releases.ts";
 import { registerStatus } from "./routes/flowyard/status.ts";
 import { registerLogs } from "./routes/logs.ts";
+import { registerTimelines } from "./routes/flowyard/timeline.ts";
+import { registerPoolWorkers } from "./routes/flowyard/workers.ts";
 import { registerPoolQueues } from "./routes/pool-queues.ts";
 import { registerTagLimits } from "./routes/tag-limits.ts";
 import { registerTaskRuns } from "./routes/task-runs.ts";
@@ -66,6 +68,8 @@ export function registerRoutes(api: App, appDeps: AppDeps): void {
   registerCapabilities(api);
   registerClaims(api, deps);
   registerStatus(api, deps);
+  registerPoolWorkers(api, deps);
+  registerTimelines(api, deps);
   registerCatchUp(api, deps);
   registerReleases(api, deps);
   registerExplanations(api, deps);

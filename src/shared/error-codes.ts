@@ -16,6 +16,7 @@ export const ERROR_CODES = {
   INVALID_PARAMETERS: { status: 409, fault: "user" },
   INVALID_PARAMETER_TEMPLATE: { status: 400, fault: "user" },
   TOO_MANY_FLOW_RUNS: { status: 400, fault: "user" },
+  WORKER_CANNOT_DRAIN: { status: 409, fault: "user" },
   WORK_POOL_REQUIRED: { status: 400, fault: "user" },
   SLOTS_TAKEN: { status: 423, fault: "user" },
   LEASE_GONE: { status: 410, fault: "user" },

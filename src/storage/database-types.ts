@@ -207,6 +207,12 @@ interface WorkerTable extends Row {
   /** Three heartbeat intervals after the last one: what makes a worker ONLINE is one comparison with the clock. */
   online_until: Time;
 }
+  /** 1 once it has renewed claims: a worker that polls is not known by name when it asks for runs. */
+  takes_claims: Generated<Bit>;
+  /** Since when an operator wants it to take no more runs. */
+  draining_since: Time | null;
+  /** Since when it says that it is about to stop. */
+  stopping_since: Time | null;
 
 interface LogTable {
   id: string;

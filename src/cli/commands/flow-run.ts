@@ -14,6 +14,7 @@ import { toSafeLine } from "../safe-text.ts";
 import { finishWatching } from "./finish-watching.ts";
 import { addExplainCommand } from "./flow-run-explain.ts";
 import { printFlowRuns } from "./flow-run-table.ts";
+import { addTimelineCommand } from "./flow-run-timeline.ts";
 
 const DEFAULT_RUNS = 15;
 const DEFAULT_LOGS = 20;
@@ -26,6 +27,7 @@ export async function addFlowRunCommands(program: Command, context: CliContext):
   addListCommand(group, context);
   addInspectCommand(group, context);
   addExplainCommand(group, context);
+  addTimelineCommand(group, context);
   addLogsCommand(group, context);
   addWatchCommand(group, context);
   addCancelCommand(group, context);

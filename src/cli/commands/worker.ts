@@ -5,6 +5,7 @@ import { z } from "zod";
 import { UserError } from "../../shared/errors.ts";
 import type { CliContext } from "../context.ts";
 import { collect, parseWholeNumber } from "../options.ts";
+import { addWorkerControlCommands } from "./worker-control.ts";
 
 const Options = z.object({
   pool: z.string().optional(),
@@ -21,7 +22,11 @@ const Options = z.object({
 });
 
 export async function addWorkerCommands(program: Command, context: CliContext): Promise<void> {
-  const group = program.command("worker").summary("start a worker").description("Start a worker.");
+  const group = program
+    .command("worker")
+    .summary("start, list and drain workers")
+    .description("Start a worker; list, inspect and drain those that run.");
+  addWorkerControlCommands(group, context);
   group
     .command("start")
     .description("Take the runs of a work pool and run them here; Ctrl-C waits for those in flight.")

@@ -24,6 +24,7 @@ const TABLES = [
     id text primary key, created text not null, updated text not null,
     name text not null, work_pool_id text not null references work_pools (id) on delete cascade,
     last_heartbeat_time text not null, heartbeat_interval_seconds integer, online_until text not null,
+    takes_claims integer not null default 0, draining_since text, stopping_since text,
     unique (work_pool_id, name))`,
 
   `create table concurrency_limits (

@@ -3,7 +3,7 @@ import type { Capabilities } from "../../../flowyard-api/releases.ts";
 import type { App } from "../../app-deps.ts";
 
 /** Only ever added to: clients ask for a name before they use what it stands for. */
-const FEATURES = ["releases", "catch_up", "log_ids", "explain", "claims"];
+const FEATURES = ["releases", "catch_up", "log_ids", "explain", "claims", "workers", "timeline"];
 
 /** A server that answers 404 here is stock Prefect. */
 export function registerCapabilities(api: App): void {

@@ -4,6 +4,7 @@ import { claimFlowRuns, type TakenRun } from "../../../orchestration/claim-flow-
 import { recordPoll } from "../../../orchestration/get-scheduled-flow-runs.ts";
 import { listChangedImages, renewClaims } from "../../../orchestration/renew-claims.ts";
 import { getWorkPool } from "../../../orchestration/work-pools.ts";
+import { isDraining } from "../../../orchestration/workers.ts";
 import { secondsBetween, timestampFromDate } from "../../../prefect-api/timestamp.ts";
 import type { Logger } from "../../../shared/logger.ts";
 import type { Store } from "../../../storage/store.ts";
@@ -28,7 +29,10 @@ export function registerClaims(api: App, deps: RouteDeps): void {
       reply.raw.once("close", () => gone.abort());
       const signal = AbortSignal.any([closing.signal, gone.signal]);
       const taken = await claimOrWait({ ...deps, logger: request.log }, request.params.name, request.body, signal);
-      return { claimed: await Promise.all(taken.map((run) => complete(store, run))) };
+      return {
+        claimed: await Promise.all(taken.map((run) => complete(store, run))),
+        draining: taken.length === 0 && (await isDraining(store, request.params.name, request.body.worker_name)),
+      };
     },
   );
 
@@ -38,6 +42,7 @@ export function registerClaims(api: App, deps: RouteDeps): void {
     async ({ params, body }) => ({
       claims: await renewClaims(store, params.name, body, clock.now()),
       images: await listChangedImages(store, params.name, clock.now()),
+      draining: await isDraining(store, params.name, body.worker_name),
     }),
   );
 }
