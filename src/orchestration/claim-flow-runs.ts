@@ -66,6 +66,7 @@ async function claimIn(tx: Tx, deps: Deps, poolName: string, body: ClaimFlowRuns
       state: { type: "PENDING" as const, state_details: { transition_id: id } },
       mode: "normal" as const,
       clientApiVersion: null,
+      by: `worker ${worker.name}`,
     };
     const { result } = await setFlowRunStateIn(tx, deps, proposal, now);
     if (result.status === "ACCEPT") {

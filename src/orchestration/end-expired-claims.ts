@@ -7,6 +7,9 @@ import { type ClaimEnd, decideClaimEnd } from "./claim-rules.ts";
 import type { LiveBus } from "./live-bus.ts";
 import { setFlowRunStateIn } from "./set-flow-run-state.ts";
 
+/** As the history of a run names it. */
+const LOOP = "loop end-expired-claims";
+
 /** Claims of one transaction: it stays well below what a request waits for. */
 const BATCH = 50;
 
@@ -31,7 +34,7 @@ async function endClaim(tx: Tx, deps: { bus: LiveBus; logger: Logger }, claim: H
   const end = decideClaimEnd(claim, claim.state_type === null ? null : { type: claim.state_type });
   const state = buildEndState(end);
   if (state !== null) {
-    const proposal = { flowRunId: claim.flow_run_id, state, mode: "forced" as const, clientApiVersion: null };
+    const proposal = { flowRunId: claim.flow_run_id, state, mode: "forced" as const, clientApiVersion: null, by: LOOP };
     await setFlowRunStateIn(tx, deps, proposal, now);
   }
   // After the state, which ends the claim its own way: whoever still acts in its name is refused from here on.

@@ -6,6 +6,9 @@ import type { LoopDeps } from "./mark-late-runs.ts";
 import { setFlowRunStateIn } from "./set-flow-run-state.ts";
 import { setTaskRunStateIn } from "./set-task-run-state.ts";
 
+/** As the history of a run names it. */
+const LOOP = "loop finish-cancelling";
+
 const TIMED_OUT_MESSAGE = "Flow run cancellation timed out; marked this flow run as Cancelled.";
 /** Task runs of a run that was cancelled longer ago than this are let be (Prefect's bound). */
 const CANCELLED_WITHIN_SECONDS = 86_400;
@@ -68,6 +71,6 @@ async function cancelTaskRun(tx: Tx, id: string, now: Date): Promise<boolean> {
 }
 
 async function propose(tx: Tx, deps: LoopDeps, flowRunId: string, state: StateCreate, now: Date): Promise<boolean> {
-  const proposal = { flowRunId, state, mode: "normal" as const, clientApiVersion: null };
+  const proposal = { flowRunId, state, mode: "normal" as const, clientApiVersion: null, by: LOOP };
   return (await setFlowRunStateIn(tx, deps, proposal, now)).written;
 }

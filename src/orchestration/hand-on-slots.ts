@@ -7,6 +7,9 @@ import type { LiveBus } from "./live-bus.ts";
 import { setFlowRunStateIn } from "./set-flow-run-state.ts";
 import { wakeSlotWaiters } from "./wake-slot-waiters.ts";
 
+/** As the history of a run names it. */
+const LOOP = "loop hand-on-slots";
+
 interface Deps {
   store: Store;
   bus: LiveBus;
@@ -56,6 +59,6 @@ async function cancelBehindFullLimit(tx: Tx, deps: Deps, id: string, now: Date):
     return false;
   }
   const state = { type: "CANCELLED" as const, message: "Deployment concurrency limit reached.", state_details: {} };
-  const proposal = { flowRunId: id, state, mode: "normal" as const, clientApiVersion: null };
+  const proposal = { flowRunId: id, state, mode: "normal" as const, clientApiVersion: null, by: LOOP };
   return (await setFlowRunStateIn(tx, deps, proposal, now)).written;
 }

@@ -6,6 +6,9 @@ import { type BatchResult, changeEach } from "./change-each.ts";
 import type { LiveBus } from "./live-bus.ts";
 import { setFlowRunStateIn } from "./set-flow-run-state.ts";
 
+/** As the history of a run names it. */
+const LOOP = "loop mark-late-runs";
+
 export interface LoopDeps {
   store: Store;
   bus: LiveBus;
@@ -34,7 +37,7 @@ export async function markLateRuns(
       name: "Late",
       state_details: { scheduled_time: run.next_scheduled_start_time },
     };
-    const proposal = { flowRunId: id, state, mode: "late" as const, clientApiVersion: null };
+    const proposal = { flowRunId: id, state, mode: "late" as const, clientApiVersion: null, by: LOOP };
     return (await setFlowRunStateIn(tx, deps, proposal, now)).written;
   });
   return { changed, more: ids.length === most };

@@ -14,6 +14,7 @@ export interface Resumption {
   flowRunId: string;
   input: JsonObject | null;
   clientApiVersion: string | null;
+  by?: string;
 }
 
 /**
@@ -45,6 +46,7 @@ export function resumeFlowRun(
         : { type: "RUNNING" as const, state_details: {} },
       mode: "normal" as const,
       clientApiVersion: resumption.clientApiVersion,
+      ...(resumption.by !== undefined && { by: resumption.by }),
     };
     const outcome = await setFlowRunStateIn(tx, deps, proposal, now);
     const responseKey = keyset?.["response"];

@@ -24,6 +24,8 @@ export interface StateProposal {
   clientApiVersion: string | null;
   /** Of the claim in whose name the proposer acts; stock workers and engines have none. */
   fencingToken?: number | null;
+  /** Who asks, for the history and the log. */
+  by?: string;
 }
 
 export interface StateOutcome {
@@ -64,10 +66,11 @@ export async function setFlowRunStateIn(tx: Tx, deps: Deps, proposal: StatePropo
     gates: proposal.state.type === "PENDING" ? await findGates(tx, run) : [],
     now: timestamp,
   };
+  const by = proposal.by === undefined ? null : `${proposal.by}${proposal.mode === "forced" ? " (forced)" : ""}`;
   const decision = decideFencing(run.claim, proposal.fencingToken ?? null) ?? decide(transition, proposal.mode);
   const change = decision.status === "ACCEPT" || decision.status === "REJECT" ? decision.change : null;
-  const state = change === null ? run.state : await writeChange(tx, deps, transition, run, change);
-  logDecision(tx, deps.logger, run, decision, state);
+  const state = change === null ? run.state : await writeChange(tx, deps, transition, run, { ...change, by });
+  logDecision(tx, deps.logger, run, { ...decision, by }, state);
   return { result: buildResult(decision, state), written: change !== null };
 }
 
@@ -80,7 +83,7 @@ async function writeChange(
   deps: Deps,
   { now, clientApiVersion }: Transition,
   run: ChangingRun,
-  change: StateChange,
+  change: StateChange & { by: string | null },
 ): Promise<State> {
   const leaseId = await changeSlot(tx, run, change.slot, now);
   const draft =
@@ -99,6 +102,7 @@ async function writeChange(
       ...entered.times,
       empirical_policy: entered.policy,
       infrastructure_pid: startsAnew ? null : run.infrastructure_pid,
+      writtenBy: change.by,
     }),
     announceState(tx, deps, { ...run, run_count: entered.times.run_count }, run.state, entered.state),
   ]);
@@ -191,12 +195,19 @@ function requireState(state: State | null): State {
   return state;
 }
 
-function logDecision(tx: Tx, logger: Logger, run: ChangingRun, decision: Decision, state: State | null): void {
+function logDecision(
+  tx: Tx,
+  logger: Logger,
+  run: ChangingRun,
+  decision: Decision & { by: string | null },
+  state: State | null,
+): void {
   const fields = {
     flow_run_id: run.id,
     from: run.state?.name ?? null,
     to: state?.name ?? null,
     status: decision.status,
+    by: decision.by,
     ...("reasonCode" in decision ? { reason_code: decision.reasonCode } : {}),
   };
   tx.afterCommit(() => logger.info(fields, "flow run state"));

@@ -22,11 +22,12 @@ import { registerCapabilities } from "./routes/flowyard/capabilities.ts";
 import { registerCatchUp } from "./routes/flowyard/catch-up.ts";
 import { registerClaims } from "./routes/flowyard/claims.ts";
 import { registerExplanations } from "./routes/flowyard/explain.ts";
+import { registerFlowRunHistory } from "./routes/flowyard/flow-run-history.ts";
 import { registerReleases } from "./routes/flowyard/releases.ts";
 import { registerStatus } from "./routes/flowyard/status.ts";
-import { registerLogs } from "./routes/logs.ts";
 import { registerTimelines } from "./routes/flowyard/timeline.ts";
 import { registerPoolWorkers } from "./routes/flowyard/workers.ts";
+import { registerLogs } from "./routes/logs.ts";
 import { registerPoolQueues } from "./routes/pool-queues.ts";
 import { registerTagLimits } from "./routes/tag-limits.ts";
 import { registerTaskRuns } from "./routes/task-runs.ts";
@@ -67,11 +68,12 @@ export function registerRoutes(api: App, appDeps: AppDeps): void {
   registerConcurrencyStatus(api, deps);
   registerCapabilities(api);
   registerClaims(api, deps);
-  registerStatus(api, deps);
   registerPoolWorkers(api, deps);
   registerTimelines(api, deps);
+  registerStatus(api, deps);
   registerCatchUp(api, deps);
   registerReleases(api, deps);
   registerExplanations(api, deps);
+  registerFlowRunHistory(api, deps);
   registerSockets(api, deps);
 }

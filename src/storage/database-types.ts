@@ -10,7 +10,8 @@ export interface Database {
   deployments: DeploymentTable;
   deployment_schedules: DeploymentScheduleTable;
   flow_runs: FlowRunTable;
-  flow_run_states: StateTable<{ flow_run_id: string }>;
+  /** Who wrote it is null where nobody said: the first state is the run's creator's. */
+  flow_run_states: StateTable<{ flow_run_id: string; written_by: string | null }>;
   flow_run_inputs: FlowRunInputTable;
   flow_run_claims: FlowRunClaimTable;
   task_runs: TaskRunTable;
@@ -206,13 +207,13 @@ interface WorkerTable extends Row {
   heartbeat_interval_seconds: number | null;
   /** Three heartbeat intervals after the last one: what makes a worker ONLINE is one comparison with the clock. */
   online_until: Time;
-}
   /** 1 once it has renewed claims: a worker that polls is not known by name when it asks for runs. */
   takes_claims: Generated<Bit>;
   /** Since when an operator wants it to take no more runs. */
   draining_since: Time | null;
   /** Since when it says that it is about to stop. */
   stopping_since: Time | null;
+}
 
 interface LogTable {
   id: string;

@@ -67,6 +67,9 @@ type ChangedColumns = Pick<
   | "empirical_policy"
 >;
 
+/** A run has some ten states; one that is retried for days has hundreds. */
+const MAX_LISTED_STATES = 1000;
+
 /** State changes of flow runs: the one statement that reads and the two that write. */
 export class TransitionStore {
   readonly #db: Kysely<Database>;
@@ -84,10 +87,22 @@ export class TransitionStore {
     return row && changingRunFromRow(row);
   }
 
-  async save(flowRunId: string, state: State, changes: ChangedColumns): Promise<void> {
+  /** The last thousand states of a run, oldest first, and who wrote each. */
+  async listHistory(flowRunId: string) {
+    const rows = await this.#db
+      .selectFrom("flow_run_states")
+      .select(["id", "timestamp", "type", "name", "message", "written_by"])
+      .where("flow_run_id", "=", flowRunId)
+      .orderBy("timestamp", "desc")
+      .limit(MAX_LISTED_STATES)
+      .execute();
+    return rows.reverse();
+  }
+
+  async save(flowRunId: string, state: State, changes: ChangedColumns & { writtenBy: string | null }): Promise<void> {
     const added = this.#db
       .insertInto("flow_run_states")
-      .values({ flow_run_id: flowRunId, ...stateToRow(state) })
+      .values({ flow_run_id: flowRunId, ...stateToRow(state), written_by: changes.writtenBy })
       .execute();
     const changed = this.#db
       .updateTable("flow_runs")

@@ -8,6 +8,7 @@ import { SetState } from "../../prefect-api/states.ts";
 import { UserError } from "../../shared/errors.ts";
 import { readApiVersion } from "../api-version.ts";
 import type { App, AppDeps } from "../app-deps.ts";
+import { describeClient } from "../describe-client.ts";
 
 const ById = z.object({ id: Uuid });
 const FencingToken = z
@@ -44,6 +45,7 @@ export function registerFlowRunStates(api: App, { store, bus, clock }: AppDeps):
         mode: request.body.force ? ("forced" as const) : ("normal" as const),
         clientApiVersion: readApiVersion(request),
         fencingToken: readFencingToken(request),
+        by: describeClient(request),
       };
       const outcome = await setFlowRunState({ store, bus, logger: request.log }, proposal, clock.now());
       return reply.code(statusOf(outcome)).send(outcome.result);
@@ -58,6 +60,7 @@ export function registerFlowRunStates(api: App, { store, bus, clock }: AppDeps):
         flowRunId: request.params.id,
         input: request.body.run_input ?? null,
         clientApiVersion: readApiVersion(request),
+        by: describeClient(request),
       };
       const outcome = await resumeFlowRun({ store, bus, logger: request.log }, resumption, clock.now());
       return reply.code(statusOf(outcome)).send(outcome.result);

@@ -78,7 +78,7 @@ const TABLES = [
   `create table flow_run_states (
     id text primary key, flow_run_id text not null references flow_runs (id) on delete cascade,
     type text not null, name text not null, timestamp text not null, message text, data text,
-    state_details text not null)`,
+    state_details text not null, written_by text)`,
 
   `create table flow_run_inputs (
     id text primary key, created text not null, updated text not null,
