@@ -12,7 +12,8 @@ import { waitUntil } from "../../support/wait-until.ts";
 import { type KnownRun, LoadClient } from "./load-client.ts";
 
 const CLIENTS = 6;
-const EARLIEST_KILL_MS = 150;
+/** After the first answer. */
+const EARLIEST_KILL_MS = 0;
 const LATEST_KILL_MS = 1200;
 
 const Id = z.object({ id: z.string() });
@@ -53,14 +54,13 @@ export function describeKills(database: "SQLite" | "PostgreSQL", seeds: readonly
             () => false,
           );
         },
-        { timeoutMs: 20_000, what: "the plane", evidence: () => plane.output, pollMs: 20 },
+        { timeoutMs: 60_000, what: "the plane", evidence: () => plane.output, pollMs: 20 },
       );
     }
 
     async function kill(): Promise<void> {
-      const gone = new Promise((resolve) => plane.child.once("exit", resolve));
       plane.child.kill("SIGKILL");
-      await gone;
+      await plane.finish(10_000);
     }
 
     async function ask<T extends z.ZodType>(schema: T, path: string, body?: unknown): Promise<z.infer<T>> {
@@ -134,6 +134,8 @@ export function describeKills(database: "SQLite" | "PostgreSQL", seeds: readonly
         const clients = names.map((name) => new LoadClient(apiUrl, deploymentId, name));
         const working = clients.map((client) => client.work());
         const killAfterMs = EARLIEST_KILL_MS + drawOnce(seed) * (LATEST_KILL_MS - EARLIEST_KILL_MS);
+        const isWorking = async () => clients.some(({ runs }) => runs.length > 0);
+        await waitUntil(isWorking, { timeoutMs: 60_000, what: "a first run", pollMs: 10 });
         await Promise.race([new Promise((resolve) => setTimeout(resolve, killAfterMs)), Promise.all(working)]);
 
         await kill();
