@@ -11,7 +11,7 @@ import type { Store, Tx } from "../storage/store.ts";
 import { enterState, NO_STATE } from "./bookkeeping.ts";
 import { buildRunName } from "./run-name.ts";
 import { formatFireTime } from "./schedules/format-fire-time.ts";
-import { type FireTimePlan, planFireTimes } from "./schedules/plan-fire-times.ts";
+import { type FireTimePlan, findTooLate, planFireTimes } from "./schedules/plan-fire-times.ts";
 import { buildState } from "./transition.ts";
 
 /** Both bound how long one transaction keeps others waiting. */
@@ -41,6 +41,7 @@ export function scheduleFlowRuns(deps: Deps, now: Date): Promise<{ changed: numb
       const plan = schedule.paused ? leaveAlone(schedule) : planOrPostpone(deps.logger, schedule, now);
       more ||= plan.lookAt === null;
       if (await tx.deployments.schedules.advance(schedule, formatPlan(plan))) {
+        await leaveOutLate(tx, deps.logger, schedule, now);
         const source = await findSource(tx, sources, schedule.deployment_id);
         flowRuns.push(...plan.make.map((fireTime) => buildScheduledRun(source, schedule, fireTime, now)));
       }
@@ -75,6 +76,21 @@ function planOrPostpone(logger: Logger, schedule: DueSchedule, now: Date): FireT
 /** The same for a schedule every time, and as good as random among them. */
 function spreadOf(id: string): number {
   return Number.parseInt(id.slice(0, 6), 16) / 0x1_00_00_00;
+}
+
+/** A look that comes this late means that no plane was there to look: more than what spreads them, and a slow restart. */
+const OUTAGE_MS = 120_000;
+
+/** Runs that were made before an outage and did not start in it: those that the policy does not want any more go. */
+async function leaveOutLate(tx: Tx, logger: Logger, schedule: DueSchedule, now: Date): Promise<void> {
+  const { look_at: lookAt, catch_up: catchUp, id } = schedule;
+  const wasAway = lookAt !== "" && now.getTime() - timestampToMs(lookAt) > OUTAGE_MS;
+  const tooLate = wasAway ? findTooLate({ schedule: schedule.schedule, catchUp }, now) : undefined;
+  const removed = tooLate === undefined ? 0 : await tx.scheduledFlowRuns.removeLate(id, timestampFromDate(tooLate));
+  if (removed > 0) {
+    const fields = { deployment_id: schedule.deployment_id, schedule_id: id, removed };
+    tx.afterCommit(() => logger.info(fields, "late runs left out after an outage"));
+  }
 }
 
 function formatPlan({ scheduledUntil, lookAt }: FireTimePlan): { scheduled_until: Timestamp; look_at: Timestamp } {

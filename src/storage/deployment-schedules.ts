@@ -15,6 +15,8 @@ export type ScheduleChanges = Partial<
 /** A schedule that the scheduler has to look at. */
 export interface DueSchedule extends Omit<StoredSchedule, "updated" | "active"> {
   scheduled_until: Timestamp | null;
+  /** When it was to be looked at; empty: as soon as possible. */
+  look_at: Timestamp;
   revision: number;
   /** Of its deployment; null where nothing was said. */
   catch_up: CatchUp | null;
@@ -181,6 +183,7 @@ function selectActive(db: Kysely<Database>) {
       "s.parameters",
       "s.slug",
       "s.scheduled_until",
+      "s.look_at",
       "s.revision",
       "d.catch_up",
       "d.paused",

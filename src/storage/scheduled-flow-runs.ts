@@ -91,6 +91,20 @@ export class ScheduledFlowRunStore {
       .execute();
   }
 
+  /** Removes runs of a schedule that wait and never ran, and that were to start before `time`. Answers how many. */
+  async removeLate(scheduleId: string, time: Timestamp): Promise<number> {
+    const result = await this.#db
+      .deleteFrom("flow_runs")
+      .where("schedule_id", "=", scheduleId)
+      .where("schedule_fire_at", "<", time)
+      .where("auto_scheduled", "=", 1)
+      .where("state_type", "=", "SCHEDULED")
+      .where("run_count", "=", 0)
+      .where("state_name", "!=", "AwaitingConcurrencySlot")
+      .executeTakeFirst();
+    return Number(result.numDeletedRows);
+  }
+
   /** Removes runs of these schedules that wait and never ran: all, or those of the future. */
   async removeWaiting(scheduleIds: readonly string[], which: { futureOnly: boolean }): Promise<void> {
     if (scheduleIds.length === 0) {

@@ -91,6 +91,22 @@ function decideNextLook(ahead: readonly Date[], now: Date, schedule: PlannedSche
   return new Date(Math.ceil(missing + 1 + (isFull ? 0 : MAX_SPREAD_MS * schedule.spread)));
 }
 
+/**
+ * After a time without any plane: the fire time before which runs that still wait are not to start any more. Undefined
+ * where the policy says nothing of it: they start late then.
+ */
+export function findTooLate(
+  { schedule, catchUp }: Pick<PlannedSchedule, "schedule" | "catchUp">,
+  now: Date,
+): Date | undefined {
+  if (catchUp === null) {
+    return undefined;
+  }
+  const oldest = now.getTime() - catchUp.max_lateness_seconds * SECOND_MS;
+  const [last] = catchUp.policy === "latest" ? findLast(schedule, { fromMs: oldest, untilMs: now.getTime() }) : [];
+  return last ?? new Date(oldest);
+}
+
 /** Fire times before `now` that no plan has decided about, as far as the policy makes them up. */
 function listMissed({ schedule, after, catchUp }: PlannedSchedule, now: Date): Date[] {
   if (catchUp === null || catchUp.policy === "none") {
