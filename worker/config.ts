@@ -22,6 +22,12 @@ export const WorkerConfig = z.object({
   FLOWYARD_WORKER_LOG_LIMIT_MB: Seconds.default(100),
   FLOWYARD_WORKER_DRAIN_SECONDS: Seconds.optional(),
   FLOWYARD_HOME: z.string().min(1).default(join(homedir(), ".flowyard")),
+  FLOWYARD_WORKER_RELAY: z
+    .union([z.enum(["auto", "off"]), z.url({ protocol: /^https?$/ })], {
+      error: 'must be "auto", "off" or an http URL',
+    })
+    .default("auto"),
+  FLOWYARD_RELAY_SPOOL_MB: Seconds.default(256),
   FLOWYARD_WORKER_PYTHON: z.string().min(1).default("python3"),
   FLOWYARD_LOG_FORMAT: z.enum(["text", "json"], { error: 'must be "text" or "json"' }).default("text"),
 });
@@ -73,6 +79,10 @@ export interface WorkerSettings {
   logLimitBytes: number;
   /** Folder that the workers of this machine share. */
   homeFolder: string;
+  flowyardHome: string;
+  /** Where runs find the relay; `auto`: this worker finds or starts one, `off`: they reach the plane by themselves. */
+  relay: "auto" | "off" | (string & {});
+  relaySpoolBytes: number;
   python: string;
   logFormat: "text" | "json";
   engine: EngineSettings;
@@ -112,6 +122,9 @@ export function loadWorkerSettings(
     keepFailedSeconds: config.FLOWYARD_WORKER_KEEP_FAILED_SECONDS,
     logLimitBytes: config.FLOWYARD_WORKER_LOG_LIMIT_MB * 1_000_000,
     homeFolder: join(config.FLOWYARD_HOME, "worker"),
+    flowyardHome: config.FLOWYARD_HOME,
+    relay: config.FLOWYARD_WORKER_RELAY,
+    relaySpoolBytes: config.FLOWYARD_RELAY_SPOOL_MB * 1024 * 1024,
     python: config.FLOWYARD_WORKER_PYTHON,
     logFormat: config.FLOWYARD_LOG_FORMAT,
     engine: readEngineSettings(environment),

@@ -69,10 +69,10 @@ export function explainExit(exit: Exclude<Exit, { kind: "unwatched" }>, what: st
   }
   if (byHand !== undefined) {
     const how = byHand === "killed" ? "killed by hand (`docker kill`)" : "stopped by hand (`docker stop`)";
-    return `${capitalize(what)} was ${how}: not by the flow, the worker or for want of memory. Exit code ${exitCode}.`;
+    return `${capitalize(what)} was ${how} with exit code ${exitCode}: not by the flow, the worker, or for want of memory.`;
   }
   if (engineWasAway === true) {
-    return `${capitalize(what)} ended while the Docker engine was away: the engine was restarted, or crashed. Exit code ${exitCode}.`;
+    return `${capitalize(what)} ended with exit code ${exitCode} while the Docker engine was away: that was restarted, or crashed.`;
   }
   if (exitCode === 0) {
     return `${capitalize(what)} ended with exit code 0, but its flow run had reported no final state.`;

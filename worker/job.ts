@@ -7,7 +7,9 @@ import { fillTemplate, findByPath, pythonText } from "../src/prefect-api/templat
 import type { Timestamp } from "../src/prefect-api/timestamp.ts";
 import type { WorkPool } from "../src/prefect-api/work-pools.ts";
 import { UserError } from "../src/shared/errors.ts";
+import { decideEngine, type Engine, EngineChoice } from "./engine.ts";
 import { buildMarkedFormats } from "./output-lines.ts";
+import type { RelayAccess } from "./relay/run-environment.ts";
 import type { RunFacts } from "./run-facts.ts";
 
 /** What one run is started with, before an infrastructure makes a container or process of it. */
@@ -16,8 +18,9 @@ export interface Job {
   /** The filled job template; the keys that only one infrastructure knows are read there. */
   configuration: JsonObject;
   name: string;
-  /** As written; undefined means the infrastructure's own. */
+  /** As written; undefined means the infrastructure's own for the engine. */
   command: string | undefined;
+  engine: Engine;
   /** Complete, in Prefect's precedence. */
   env: Record<string, string>;
   /** What the user set, nulls included: some rules ask whether a variable is the user's. */
@@ -25,6 +28,8 @@ export interface Job {
   /** Prefect's `prefect.io/…` names and the user's, as written. */
   labels: Record<string, string>;
   facts: RunFacts;
+  /** Undefined: the run reaches the plane by itself. */
+  relay: RelayAccess | undefined;
 }
 
 export interface JobContext {
@@ -34,9 +39,10 @@ export interface JobContext {
   workPool: Pick<WorkPool, "id" | "name">;
   workerName: string;
   /** Of the worker and its claim; see `RunFacts`. */
-  claim: Pick<RunFacts, "worker_instance" | "worker_home" | "attempt">;
+  claim: Pick<RunFacts, "worker_instance" | "worker_home" | "attempt" | "fencing_token">;
   /** The worker's PREFECT_* settings. */
   settings: Record<string, string>;
+  relay: RelayAccess | undefined;
 }
 
 const Text = z.unknown().transform((value) => (value === null || value === undefined ? null : pythonText(value)));
@@ -45,7 +51,12 @@ const CommonConfiguration = z.object({
   name: z.string().nullish(),
   env: z.record(z.string(), Text).nullish(),
   labels: z.record(z.string(), Text).nullish(),
+  engine: EngineChoice.nullish(),
+  cancel_grace_seconds: z.coerce.number().min(0).nullish(),
 });
+
+/** Job variables of ours, which Prefect's templates do not name. */
+export const OWN_VARIABLES = ["engine", "cancel_grace_seconds"] as const;
 
 /** Throws JOB_INVALID naming each key of the job configuration that cannot be used. */
 export function buildJob(configuration: JsonObject, context: JobContext): Job {
@@ -53,15 +64,30 @@ export function buildJob(configuration: JsonObject, context: JobContext): Job {
   const userEnv = common.env ?? {};
   const { flowRun } = context;
   const env = dropNull({ ...context.settings, ...buildRunEnvironment(context), ...userEnv });
+  const engine = decideEngine({
+    choice: common.engine ?? "auto",
+    command: common.command || undefined,
+    pullSteps: context.deployment?.pull_steps ?? [],
+    env,
+  });
   return {
     flowRun,
     configuration,
+    engine,
     name: renderName(common.name, context) || flowRun.name,
     command: common.command || undefined,
     env: { ...buildMarkedFormats(env), ...env },
     userEnv,
     labels: { ...buildLabels(context), ...dropNull(common.labels ?? {}) },
-    facts: buildFacts(context),
+    // Whoever names the plane's address in a job means that one.
+    relay: Object.hasOwn(userEnv, "PREFECT_API_URL") ? undefined : context.relay,
+    facts: {
+      ...buildFacts(context),
+      engine,
+      ...(typeof common.cancel_grace_seconds === "number"
+        ? { cancel_grace_seconds: String(common.cancel_grace_seconds) }
+        : {}),
+    },
   };
 }
 
@@ -69,7 +95,7 @@ function buildFacts({ flowRun, workPool, workerName, claim }: JobContext): RunFa
   return {
     flow_run_id: flowRun.id,
     flow_run_name: flowRun.name,
-    deployment_id: flowRun.deployment_id ?? undefined,
+    ...(typeof flowRun.deployment_id === "string" ? { deployment_id: flowRun.deployment_id } : {}),
     work_pool_id: workPool.id,
     work_pool_name: workPool.name,
     worker_name: workerName,

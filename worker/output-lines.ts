@@ -32,11 +32,14 @@ const END = "\u0003";
 
 const HEADER = "%(asctime)s.%(msecs)03d | %(levelname)-7s | ";
 
-const FALSE = /^(?:0|f|false|n|no|off)$/i;
+/** As pydantic reads a setting. */
+export function isFalse(text: string): boolean {
+  return /^(?:0|f|false|n|no|off)$/i.test(text);
+}
 
 /** Prefect's own console formats (logging.yml, 3.8 and 3.9) with the marks, for a run with this environment. */
 export function buildMarkedFormats(environment: Readonly<Record<string, string>>): Record<string, string> {
-  const isSent = !FALSE.test(environment["PREFECT_LOGGING_TO_API_ENABLED"] ?? "true");
+  const isSent = !isFalse(environment["PREFECT_LOGGING_TO_API_ENABLED"] ?? "true");
   const ofRun = isSent ? SENT : NOT_SENT;
   return {
     PREFECT_LOGGING_FORMATTERS_STANDARD_FORMAT: `${START}${HEADER}%(name)s - ${NOT_SENT}%(message)s${END}`,

@@ -8,6 +8,8 @@ import { keepTrying } from "./keep-trying.ts";
 export interface ReportDependencies {
   client: { flowRuns: Pick<PrefectClient["flowRuns"], "setState"> };
   logger: Logger;
+  /** Of the claim in whose name the run is spoken for; undefined without one. */
+  fencingToken?: number | undefined;
   /** Aborts when the worker must go at once. */
   signal: AbortSignal;
 }
@@ -26,12 +28,12 @@ export async function reportState(
 
 /** Undefined when the run was deleted. */
 export async function proposeState(
-  own: Pick<ReportDependencies, "client">,
+  own: Pick<ReportDependencies, "client" | "fencingToken">,
   id: string,
   proposal: Parameters<ReportDependencies["client"]["flowRuns"]["setState"]>[1],
 ): Promise<ReceivedSetStateResult | undefined> {
   try {
-    return await own.client.flowRuns.setState(id, proposal);
+    return await own.client.flowRuns.setState(id, { fencingToken: own.fencingToken, ...proposal });
   } catch (error) {
     if (refusalStatus(error) === 404) {
       return undefined;

@@ -18,6 +18,11 @@ export const RunFacts = z.object({
   worker_home: z.string(),
   /** The transition id with which the run was claimed: two attempts of a run have different ones. */
   attempt: z.string(),
+  /** Of the claim; left out where the run was taken by the stock protocol. */
+  fencing_token: z.string().regex(/^\d+$/).optional(),
+  /** `direct`: it can be asked to cancel its flow. */
+  engine: z.enum(["runner", "direct"]).optional(),
+  cancel_grace_seconds: z.string().optional(),
 });
 export type RunFacts = z.infer<typeof RunFacts>;
 

@@ -1,12 +1,14 @@
 import type { PrefectClient } from "../src/client/prefect-client.ts";
 import type { Deployment } from "../src/prefect-api/deployments.ts";
 import type { ReceivedFlowRun } from "../src/prefect-api/flow-runs.ts";
+import type { Flow } from "../src/prefect-api/flows.ts";
 import { isTerminal } from "../src/prefect-api/states.ts";
 import type { WorkerSettings } from "./config.ts";
 import type { Infrastructure, StartedRun } from "./infrastructure/contract.ts";
-import { buildJob, type Job, selectRunSettings } from "./job.ts";
+import { buildJob, type Job, OWN_VARIABLES, selectRunSettings } from "./job.ts";
 import { fillJobTemplate, mergeJobVariables, resolveReferences } from "./job-template.ts";
 import { keepTrying } from "./keep-trying.ts";
+import type { OpenRelay } from "./relay/open-relay.ts";
 import { describeError, errorFields, proposeState, reportState } from "./report.ts";
 import { type RunOutcome, type SuperviseDependencies, submittingId, superviseRun } from "./supervise.ts";
 import type { WorkerHome } from "./worker-home.ts";
@@ -21,8 +23,18 @@ export interface RunDependencies extends SuperviseDependencies {
     variables: Pick<PrefectClient["variables"], "findByName">;
   };
   infrastructure: Infrastructure;
+  /** Undefined: runs reach the plane by themselves. */
+  relay?: Pick<OpenRelay, "accessFor"> | undefined;
   settings: SuperviseDependencies["settings"] & Pick<WorkerSettings, "name" | "pool" | "environment">;
   home: SuperviseDependencies["home"] & Pick<WorkerHome, "id" | "instance" | "saveClaim" | "dropClaim">;
+}
+
+/** A run that this worker may begin. */
+export interface RunOffer {
+  flowRun: ReceivedFlowRun;
+  attempt: string;
+  /** Undefined where the plane has no claims: then it is a proposal that decides whose run it is. */
+  claimed: { fencingToken: number; flow: Flow; deployment: Deployment | undefined } | undefined;
 }
 
 /** One run that this worker has in its hands. */
@@ -30,6 +42,7 @@ export interface RunInFlight {
   flowRun: Pick<ReceivedFlowRun, "id" | "name">;
   /** Its transition id: names this claim, and everything that is made for it. */
   attempt: string;
+  fencingToken: number | undefined;
   /** Set as soon as there is something that can be stopped. */
   started: StartedRun | undefined;
   /** Aborted when the run was cancelled before there is. */
@@ -43,18 +56,18 @@ export interface RunInFlight {
 export async function runFlowRun(
   dependencies: RunDependencies,
   run: RunInFlight,
-  flowRun: ReceivedFlowRun,
+  offer: RunOffer,
 ): Promise<RunOutcome> {
+  const { flowRun, attempt } = offer;
   const logger = dependencies.logger.child({ flow_run_id: flowRun.id, flow_run_name: flowRun.name });
-  const own: RunDependencies = { ...dependencies, logger };
-  const { attempt } = run;
+  const own: RunDependencies = { ...dependencies, logger, fencingToken: run.fencingToken };
   try {
-    const deployment = await findDeployment(own, flowRun);
-    if (deployment === "missing" || !(await claimFlowRun(own, flowRun, attempt))) {
+    const deployment = await findDeployment(own, offer);
+    if (deployment === "missing" || !(await claimFlowRun(own, offer))) {
       return "done";
     }
     const startedAt = performance.now();
-    const started = await startRun(own, run, { flowRun, deployment, attempt });
+    const started = await startRun(own, run, { ...offer, deployment });
     if (started !== undefined) {
       run.started = started;
       logger.info({ infrastructure: started.what, seconds: secondsSince(startedAt) }, "Run started");
@@ -72,13 +85,15 @@ export async function runFlowRun(
 /** A run whose deployment is gone cannot be started by anybody: it is cancelled, as Prefect's worker does. */
 async function findDeployment(
   own: RunDependencies,
-  flowRun: ReceivedFlowRun,
+  { flowRun, claimed }: RunOffer,
 ): Promise<Deployment | undefined | "missing"> {
   const id = flowRun.deployment_id;
   if (id === null || id === undefined) {
     return undefined;
   }
-  const deployment = await keepTrying({ what: "read the deployment", ...own }, () => own.client.deployments.find(id));
+  const deployment =
+    claimed?.deployment ??
+    (await keepTrying({ what: "read the deployment", ...own }, () => own.client.deployments.find(id)));
   if (deployment === undefined) {
     await reportState(own, flowRun.id, { type: "CANCELLED", message: `Deployment ${id} no longer exists.` });
     return "missing";
@@ -90,13 +105,16 @@ async function findDeployment(
  * True when the run is ours now. Anything but PENDING in the answer means that it is somebody else's or not due. The
  * claim is noted before it is made: a worker that dies before there is a container leaves nothing else behind.
  */
-async function claimFlowRun(own: RunDependencies, flowRun: ReceivedFlowRun, attempt: string): Promise<boolean> {
+async function claimFlowRun(own: RunDependencies, { flowRun, attempt, claimed }: RunOffer): Promise<boolean> {
   await own.home.saveClaim({
     flow_run_id: flowRun.id,
     work_pool_name: own.settings.pool,
     attempt,
     worker_instance: own.home.instance,
   });
+  if (claimed !== undefined) {
+    return true;
+  }
   // An answer that got lost is asked for again with the same transition: the plane then shows the state it made.
   const answer = await keepTrying({ what: "claim the run", ...own }, () =>
     proposeState(own, flowRun.id, { state: { type: "PENDING", state_details: { transition_id: attempt } } }),
@@ -112,10 +130,16 @@ async function claimFlowRun(own: RunDependencies, flowRun: ReceivedFlowRun, atte
   return isOurs;
 }
 
-interface Claimed {
-  flowRun: ReceivedFlowRun;
+/** Unless the plane has ended it already: it does so by itself with a run that has no infrastructure. */
+async function reportCancelled(own: RunDependencies, id: string): Promise<void> {
+  const current = await keepTrying({ what: "read the run's state", ...own }, () => own.client.flowRuns.find(id));
+  if (current?.state?.type === "CANCELLING") {
+    await reportState(own, id, { type: "CANCELLED", message: "Cancelled before it was started." });
+  }
+}
+
+interface Claimed extends RunOffer {
   deployment: Deployment | undefined;
-  attempt: string;
 }
 
 /** Undefined when the run ended before it began: cancelled meanwhile, or crashed with the reason reported. */
@@ -132,7 +156,7 @@ async function startRun(own: RunDependencies, run: RunInFlight, claimed: Claimed
   } catch (error) {
     own.signal.throwIfAborted();
     if (run.starting.signal.aborted) {
-      await reportState(own, flowRun.id, { type: "CANCELLED", message: "Cancelled before it was started." });
+      await reportCancelled(own, flowRun.id);
     } else {
       own.logger.error({ ...errorFields(error) }, "The run could not be started");
       const message = `The run could not be started. ${describeError(error)}`;
@@ -143,10 +167,10 @@ async function startRun(own: RunDependencies, run: RunInFlight, claimed: Claimed
   }
 }
 
-async function prepareJob(own: RunDependencies, { flowRun, deployment, attempt }: Claimed): Promise<Job> {
+async function prepareJob(own: RunDependencies, { flowRun, deployment, attempt, claimed }: Claimed): Promise<Job> {
   const { client, settings, home } = own;
   const [flow, workPool] = await keepTrying({ what: "read flow and work pool", ...own }, () =>
-    Promise.all([client.flows.find(flowRun.flow_id), client.workPools.get(settings.pool)]),
+    Promise.all([claimed?.flow ?? client.flows.find(flowRun.flow_id), client.workPools.get(settings.pool)]),
   );
   const variables = mergeJobVariables(deployment?.job_variables ?? {}, flowRun.job_variables ?? {});
   const template = fillJobTemplate(workPool.base_job_template, variables, settings.environment);
@@ -160,15 +184,25 @@ async function prepareJob(own: RunDependencies, { flowRun, deployment, attempt }
     keepTrying({ what: "read blocks and variables", ...own }, () => resolveReferences(client, template)),
     keepTrying({ what: "label the run", ...own }, () => client.flowRuns.updateLabels(flowRun.id, labels)),
   ]);
-  return buildJob(configuration, {
-    flowRun,
-    deployment,
-    flow,
-    workPool,
-    workerName: settings.name,
-    claim: { worker_instance: home.instance, worker_home: home.id, attempt },
-    settings: selectRunSettings(settings.environment),
-  });
+  const ownVariables = OWN_VARIABLES.flatMap((name) => (name in variables ? [[name, variables[name]] as const] : []));
+  return buildJob(
+    { ...configuration, ...Object.fromEntries(ownVariables) },
+    {
+      flowRun,
+      deployment,
+      flow,
+      workPool,
+      workerName: settings.name,
+      claim: {
+        worker_instance: home.instance,
+        worker_home: home.id,
+        attempt,
+        fencing_token: claimed === undefined ? undefined : String(claimed.fencingToken),
+      },
+      settings: selectRunSettings(settings.environment),
+      relay: own.relay?.accessFor({ flow_run_id: flowRun.id, fencing_token: claimed?.fencingToken ?? null }),
+    },
+  );
 }
 
 /** PENDING, Submitting: tells that an infrastructure comes up. False when the run was ended meanwhile. */
@@ -179,7 +213,7 @@ async function announceStart(own: RunDependencies, id: string, attempt: string):
   );
   const type = answer?.state?.type;
   if (type === "CANCELLING") {
-    await reportState(own, id, { type: "CANCELLED", message: "Cancelled before it was started." });
+    await reportCancelled(own, id);
     return false;
   }
   const isEnded = answer === undefined || (type !== undefined && isTerminal(type));

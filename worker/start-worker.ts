@@ -1,9 +1,8 @@
 import "./small-heap.ts";
 import { join } from "node:path";
 import { createPrefectClient } from "../src/client/prefect-client.ts";
-import { findEngine } from "../src/docker/engine.ts";
+import { type Engine, findEngine } from "../src/docker/engine.ts";
 import { systemClock } from "../src/shared/clock.ts";
-import type { Logger } from "../src/shared/logger.ts";
 import type { WorkerSettings } from "./config.ts";
 import type { Infrastructure } from "./infrastructure/contract.ts";
 import { createDockerInfrastructure } from "./infrastructure/docker.ts";
@@ -11,7 +10,8 @@ import { createProcessInfrastructure } from "./infrastructure/process.ts";
 import { createLogSender } from "./log-sender.ts";
 import { createWorkerLogger } from "./logger.ts";
 import { createRunOutput } from "./output.ts";
-import { prepareWorkPool, type WorkerType } from "./work-pool.ts";
+import { openRelay } from "./relay/open-relay.ts";
+import { prepareWorkPool } from "./work-pool.ts";
 import { runWorker } from "./worker.ts";
 import { openWorkerHome } from "./worker-home.ts";
 
@@ -28,8 +28,15 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
   const logger = createWorkerLogger(settings.logFormat, (line) => process.stderr.write(line));
   const client = createPrefectClient({ ...settings.api, retry: CLIENT_RETRY });
   const { workPool, type, created } = await prepareWorkPool(client, settings);
-  const infrastructure = await createInfrastructure(type, settings, logger);
+  const engine = type === "docker" ? await findEngine(settings.engine) : undefined;
+  const infrastructure = createInfrastructure(engine, settings);
   const home = await openWorkerHome(settings.homeFolder);
+  const relay = await openRelay(settings, engine, logger);
+  const ended = new AbortController();
+  const watching = relay?.watch(ended.signal);
+  if (engine !== undefined) {
+    logger.info({ engine: engine.url, version: engine.version }, "Docker engine found");
+  }
   logger.info(
     { worker_name: settings.name, work_pool_name: workPool.name, type, api: settings.api.apiUrl },
     created ? "Worker started; its work pool did not exist and was created" : "Worker started",
@@ -44,6 +51,7 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
       settings,
       logger,
       home,
+      relay,
       logs: createLogSender(client),
       output: createRunOutput(process.stdout),
       clock: systemClock,
@@ -52,22 +60,23 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
     },
     stop,
   );
+  ended.abort();
+  await watching;
   await home.close();
+  if (!(await home.hasLivingWorkers()) && !(await hasRuns(infrastructure, workPool.id))) {
+    await relay?.stop();
+  }
   logger.info({ worker_name: settings.name }, "Worker stopped");
 }
 
-async function createInfrastructure(
-  type: WorkerType,
-  settings: WorkerSettings,
-  logger: Logger,
-): Promise<Infrastructure> {
-  switch (type) {
-    case "docker": {
-      const engine = await findEngine(settings.engine);
-      logger.info({ engine: engine.url, version: engine.version }, "Docker engine found");
-      return createDockerInfrastructure(engine, process.cwd());
-    }
-    case "process":
-      return createProcessInfrastructure({ ...settings, folder: join(settings.homeFolder, "processes") });
-  }
+function createInfrastructure(engine: Engine | undefined, settings: WorkerSettings): Infrastructure {
+  return engine === undefined
+    ? createProcessInfrastructure({ ...settings, folder: join(settings.homeFolder, "processes") })
+    : createDockerInfrastructure(engine, process.cwd());
+}
+
+/** Whether something goes on without this worker. An engine that does not answer may have something. */
+async function hasRuns(infrastructure: Infrastructure, workPoolId: string): Promise<boolean> {
+  const found = await infrastructure.listRuns(workPoolId).catch(() => undefined);
+  return found === undefined || found.some(({ status }) => status !== "ended");
 }

@@ -37,6 +37,8 @@ export interface WorkerHome {
   instance: string;
   /** Whether a worker of this folder still runs. */
   isAlive(instance: string): Promise<boolean>;
+  /** Whether any other worker of this folder still runs. */
+  hasLivingWorkers(): Promise<boolean>;
   findNote(key: string): Promise<RunNote | undefined>;
   saveNote(key: string, note: RunNote): Promise<void>;
   dropNote(key: string): Promise<void>;
@@ -76,6 +78,11 @@ export async function openWorkerHome(folder: string): Promise<WorkerHome> {
     id: await provideId(join(folder, "id")),
     instance,
     isAlive,
+    hasLivingWorkers: async () => {
+      const others = (await listFiles(workers)).filter((name) => name !== `${instance}.json`);
+      const alive = await Promise.all(others.map((name) => isRegistered(join(workers, name))));
+      return alive.includes(true);
+    },
     findNote: (key) => readParsed(noteFile(key), RunNote),
     saveNote: (key, note) => writeWhole(noteFile(key), note),
     dropNote: async (key) => {

@@ -1,19 +1,20 @@
-import { v7 as uuidv7 } from "uuid";
 import type { PrefectClient } from "../src/client/prefect-client.ts";
 import { refusalStatus } from "../src/client/refusal.ts";
-import { MAX_PAGE_SIZE } from "../src/prefect-api/primitives.ts";
-import { timestampFromMs } from "../src/prefect-api/timestamp.ts";
+import { sleep } from "../src/shared/abort.ts";
 import type { Clock } from "../src/shared/clock.ts";
 import { createAdoption } from "./adopt.ts";
 import type { WorkerSettings } from "./config.ts";
 import { drainRuns } from "./drain.ts";
 import type { StartedRun } from "./infrastructure/contract.ts";
 import { repeat, tickOnce } from "./loop.ts";
+import { createFeatureCheck } from "./plane-features.ts";
+import { createRenewal, RENEW_SECONDS } from "./renew-claims.ts";
 import { errorFields } from "./report.ts";
-import { type RunDependencies, type RunInFlight, runFlowRun } from "./run-flow-run.ts";
+import { type RunDependencies, type RunInFlight, type RunOffer, runFlowRun } from "./run-flow-run.ts";
 import { createRunsInHand, type RunsInHand } from "./runs-in-hand.ts";
 import { createCancellationWatch } from "./stop-cancelled.ts";
 import { superviseRun } from "./supervise.ts";
+import { createTaker } from "./take-runs.ts";
 import { prepareWorkPool } from "./work-pool.ts";
 import type { WorkerHome } from "./worker-home.ts";
 
@@ -23,7 +24,10 @@ const ADOPTION_SECONDS = 15;
 
 export interface WorkerDependencies extends Omit<RunDependencies, "settings" | "client" | "home"> {
   client: PrefectClient;
-  settings: Omit<WorkerSettings, "engine" | "api" | "python" | "logFormat" | "homeFolder">;
+  settings: Omit<
+    WorkerSettings,
+    "engine" | "api" | "python" | "logFormat" | "homeFolder" | "flowyardHome" | "relay" | "relaySpoolBytes"
+  >;
   home: WorkerHome;
   clock: Clock;
 }
@@ -48,7 +52,9 @@ export async function runWorker(dependencies: WorkerDependencies, stop: AbortSig
     logger,
   });
   const adoption = createAdoption(own, runs.attempts, (run) => adoptRun(own, runs, run));
-  const poll = createPoll(own, runs);
+  const hasFeature = createFeatureCheck(client);
+  const take = createTaker({ ...own, hasFeature }, runs, settings.pollSeconds);
+  const renew = createRenewal({ ...own, hasFeature, pullAhead: () => undefined }, runs);
   const heartbeat = () => sendHeartbeat(own, stop.aborted);
   // The plane counts a worker as online from its first heartbeat, so that comes before the first poll.
   await tickOnce({ name: "heartbeat", logger }, heartbeat);
@@ -59,11 +65,17 @@ export async function runWorker(dependencies: WorkerDependencies, stop: AbortSig
     repeat(every("heartbeat", settings.heartbeatSeconds), heartbeat, true),
     repeat(every("adoption", ADOPTION_SECONDS), adoption.tick, true),
     repeat(every("cancellations", CANCELLATION_POLL_SECONDS), cancellations.tick),
+    repeat(every("claims", RENEW_SECONDS), renew, true),
   ];
+  const look = async () => {
+    const { offers, waitSeconds } = await take(stop);
+    begin(own, runs, offers);
+    await sleep(waitSeconds * 1000, stop);
+  };
   if (settings.runOnce) {
-    await tickOnce({ name: "poll", logger }, poll);
+    await tickOnce({ name: "take", logger }, look);
   } else {
-    await repeat({ name: "poll", seconds: settings.pollSeconds, logger, signal: stop }, poll);
+    await repeat({ name: "take", seconds: 0, logger, signal: stop }, look);
   }
   await drainRuns(own, runs, {
     leave: () => leaving.abort(),
@@ -73,46 +85,32 @@ export async function runWorker(dependencies: WorkerDependencies, stop: AbortSig
   await Promise.all(loops);
 }
 
-function createPoll(own: WorkerDependencies, runs: RunsInHand): () => Promise<void> {
-  const { client, settings, infrastructure, clock } = own;
-  const { inFlight } = runs;
-  return async () => {
-    const free = settings.limit - inFlight.size;
-    if (free <= 0) {
-      return;
-    }
-    await infrastructure.checkReady();
-    const scheduled = await client.workPools.getScheduledFlowRuns(settings.pool, {
-      work_queue_names: settings.queues,
-      scheduled_before: timestampFromMs(clock.now().getTime() + settings.prefetchSeconds * 1000),
-      limit: Math.min(free + inFlight.size, MAX_PAGE_SIZE),
-    });
-    for (const { flow_run } of scheduled) {
-      if (!inFlight.has(flow_run.id) && inFlight.size < settings.limit) {
-        const run: RunInFlight = {
-          flowRun: flow_run,
-          attempt: uuidv7(),
-          started: undefined,
-          starting: new AbortController(),
-        };
-        runs.add(run, runFlowRun(own, run, flow_run));
-      }
-    }
-  };
+function begin(own: WorkerDependencies, runs: RunsInHand, offers: readonly RunOffer[]): void {
+  for (const offer of offers) {
+    const run: RunInFlight = {
+      flowRun: offer.flowRun,
+      attempt: offer.attempt,
+      fencingToken: offer.claimed?.fencingToken,
+      started: undefined,
+      starting: new AbortController(),
+    };
+    runs.add(run, runFlowRun(own, run, offer));
+  }
 }
 
 function adoptRun(own: WorkerDependencies, runs: RunsInHand, started: StartedRun): void {
-  const { flow_run_id, flow_run_name, attempt } = started.facts;
+  const { flow_run_id, flow_run_name, attempt, fencing_token } = started.facts;
+  const fencingToken = fencing_token === undefined ? undefined : Number(fencing_token);
   const logger = own.logger.child({ flow_run_id, flow_run_name });
   logger.info({ infrastructure: started.what, worker_name: started.facts.worker_name }, "Run adopted");
-  const supervised = superviseRun({ ...own, logger }, started, false).catch((error: unknown) => {
+  const supervised = superviseRun({ ...own, logger, fencingToken }, started, false).catch((error: unknown) => {
     if (!own.signal.aborted) {
       logger.error({ ...errorFields(error) }, "The adopted run was lost: its end could not be reported");
     }
     return "done" as const;
   });
   const flowRun = { id: flow_run_id, name: flow_run_name };
-  runs.add({ flowRun, attempt, started, starting: new AbortController() }, supervised);
+  runs.add({ flowRun, attempt, fencingToken, started, starting: new AbortController() }, supervised);
 }
 
 /** A pool that was deleted is made again when that is allowed, as Prefect's worker does. */

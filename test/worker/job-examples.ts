@@ -63,6 +63,7 @@ export const context: JobContext = {
   workPool: { id: "44444444-4444-4444-8444-444444444444", name: "my-pool" },
   workerName: "w1",
   claim: { worker_instance: "instance-1", worker_home: "home-1", attempt: "019ab000-0000-7000-8000-000000000001" },
+  relay: undefined,
   settings: { PREFECT_API_URL: "http://plane.example:4200/api" },
 };
 
@@ -71,15 +72,17 @@ interface JobOptions {
   type?: string;
   attempt?: string;
   workPoolId?: string;
+  /** Job variables that no template names. */
+  own?: JsonObject;
 }
 
 /** The job of a run whose job variables are these, in a pool with the default template of its type. */
 export function exampleJob(jobVariables: JsonObject, options: JobOptions = {}): Job {
-  const { settings = context.settings, type = "docker", attempt, workPoolId } = options;
+  const { settings = context.settings, type = "docker", attempt, workPoolId, own } = options;
   const template = findDefaultBaseJobTemplate(type) ?? {};
   const configuration = fillJobTemplate(template, jobVariables, {});
   return buildJob(
-    { ...configuration, fake: jobVariables["fake"] },
+    { ...configuration, fake: jobVariables["fake"], ...own },
     {
       ...context,
       settings,

@@ -44,6 +44,11 @@ export interface StartedRun {
   readOutput(from: OutputPosition, signal: AbortSignal): AsyncIterable<OutputLine>;
   /** Rejects only when the signal aborts: the run then goes on without us. */
   waitForEnd(signal: AbortSignal): Promise<Exit>;
+  /**
+   * Asks an engine that can be asked (`facts.engine`) to cancel its flow. Its end is not waited for. Throws
+   * TransientError when the infrastructure is away.
+   */
+  askToCancel(): Promise<void>;
   /** Ends it: politely, and by force after the grace. Throws TransientError when the engine is away. */
   stop(graceSeconds: number): Promise<void>;
   /** Removes what is left of it, output included. Throws TransientError when the engine is away. */

@@ -4,6 +4,7 @@ import {
   type ContainerState,
   findContainer,
   removeContainer,
+  signalContainer,
   stopContainer,
   waitContainer,
 } from "../../src/docker/containers.ts";
@@ -11,6 +12,7 @@ import type { Engine } from "../../src/docker/engine.ts";
 import { type OutputLine, type OutputPosition, readOutput } from "../../src/docker/logs.ts";
 import { sleep } from "../../src/shared/abort.ts";
 import { TransientError } from "../../src/shared/errors.ts";
+import { CANCEL_SIGNAL } from "../engine.ts";
 import type { RunFacts } from "../run-facts.ts";
 import type { Exit, StartedRun } from "./contract.ts";
 
@@ -47,6 +49,7 @@ export function buildStartedRun(engine: Engine, container: Container): StartedRu
     removeAlways: options.auto_remove,
     readOutput: (from, signal) => readThroughRestarts(engine, id, from, signal),
     waitForEnd: (signal) => waitForEnd(engine, container, own, signal),
+    askToCancel: () => signalContainer(engine, id, CANCEL_SIGNAL),
     stop: async (graceSeconds) => {
       own.stopped = true;
       await stopContainer(engine, id, graceSeconds);

@@ -6,7 +6,9 @@ import { parseImageReference } from "../../src/docker/images.ts";
 import type { RegistryCredentials } from "../../src/docker/registry-credentials.ts";
 import { JsonObject, PREFECT_VERSION } from "../../src/prefect-api/primitives.ts";
 import { errorMessage, UserError } from "../../src/shared/errors.ts";
+import { DIRECT_IN_IMAGE } from "../engine.ts";
 import { type Job, parseConfiguration } from "../job.ts";
+import { routeThroughRelay } from "../relay/run-environment.ts";
 import { factsToLabels } from "../run-facts.ts";
 import { convertCreateKwargs, parseBytes } from "./docker-create-kwargs.ts";
 import type { WatchOptions } from "./docker-run.ts";
@@ -120,7 +122,7 @@ export function buildContainerSpec(job: Job, host: WorkerHost): ContainerSpec {
   };
   const options: ContainerOptions = {
     Image: configuration.image,
-    Cmd: splitCommand(job.command ?? DEFAULT_COMMAND),
+    Cmd: job.engine === "direct" ? [...DIRECT_IN_IMAGE] : splitCommand(job.command ?? DEFAULT_COMMAND),
     Env: Object.entries(buildEnvironment(job, networkMode)).map(([name, value]) => `${name}=${value}`),
     Labels: {
       ...buildDockerLabels(job.labels),
@@ -165,6 +167,9 @@ function decideNetworkMode(configuration: DockerConfiguration, job: Job, host: W
 
 /** Inside a container `localhost` is the container itself; a URL that the user set stays as it is. */
 function buildEnvironment(job: Job, networkMode: string | undefined): Record<string, string> {
+  if (job.relay !== undefined) {
+    return routeThroughRelay(job.env, job.relay, networkMode === "host" ? "127.0.0.1" : "host.docker.internal");
+  }
   const apiUrl = job.env["PREFECT_API_URL"];
   if (apiUrl === undefined || networkMode === "host" || Object.hasOwn(job.userEnv, "PREFECT_API_URL")) {
     return job.env;

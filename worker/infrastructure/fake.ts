@@ -12,7 +12,7 @@ import type { Exit, FoundRun, Infrastructure, StartedRun } from "./contract.ts";
  * `reports: hangs` runs until it is stopped; `nothing` ends without a word to the plane.
  */
 const FakeRun = z.object({
-  start: z.enum(["works", "refused", "lost", "broken", "hangs"]).default("works"),
+  start: z.enum(["works", "refused", "lost", "broken"]).default("works"),
   reports: z.enum(["completed", "failed", "running", "nothing", "hangs"]).default("completed"),
   seconds: z.number().default(0),
   lines: z.array(z.string()).default([]),
@@ -57,6 +57,8 @@ interface FakeInfrastructure extends Infrastructure {
   mostAtOnce: number;
   /** Thrown by `checkReady` while it is set. */
   notReady: Error | undefined;
+  /** While it is set no start comes to an end, as with an image that takes for ever. */
+  startsHang: boolean;
 }
 
 type FakeClient = { flowRuns: Pick<PrefectClient["flowRuns"], "setState"> };
@@ -69,6 +71,7 @@ export function createFakeInfrastructure(client: FakeClient, machine = createFak
     started: [],
     mostAtOnce: 0,
     notReady: undefined,
+    startsHang: false,
     checkReady: async () => {
       if (infrastructure.notReady !== undefined) {
         throw infrastructure.notReady;
@@ -76,7 +79,11 @@ export function createFakeInfrastructure(client: FakeClient, machine = createFak
     },
     start: async (job, _note, signal) => {
       const { fake } = parseConfiguration(FakeConfiguration, job.configuration);
-      await refuseStart(fake, signal);
+      refuseStart(fake);
+      if (infrastructure.startsHang) {
+        await sleep(FOREVER_MS, signal);
+        signal.throwIfAborted();
+      }
       infrastructure.started.push(job.flowRun.id);
       const container = startContainer(client, job, fake);
       containers.set(container.key, container);
@@ -99,7 +106,7 @@ export function createFakeInfrastructure(client: FakeClient, machine = createFak
   return infrastructure;
 }
 
-async function refuseStart({ start }: FakeRun, signal: AbortSignal): Promise<void> {
+function refuseStart({ start }: FakeRun): void {
   switch (start) {
     case "works":
       return;
@@ -109,9 +116,6 @@ async function refuseStart({ start }: FakeRun, signal: AbortSignal): Promise<voi
       throw new TransientError("DOCKER_UNREACHABLE", "The fake engine went away");
     case "broken":
       throw new TypeError("a bug in the fake infrastructure");
-    case "hangs":
-      await sleep(FOREVER_MS, signal);
-      signal.throwIfAborted();
   }
 }
 
@@ -186,6 +190,7 @@ function buildStartedRun({ containers }: FakeMachine, container: FakeContainer):
       await Promise.race([container.ended, aborted.promise]);
       return container.exit ?? { kind: "vanished", what: `Fake run ${facts.flow_run_id}` };
     },
+    askToCancel: async () => container.stop.abort(),
     stop: async () => container.stop.abort(),
     remove: async () => {
       container.stop.abort();

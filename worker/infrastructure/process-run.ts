@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/p
 import { join } from "node:path";
 import { z } from "zod";
 import { sleep } from "../../src/shared/abort.ts";
+import { CANCEL_SIGNAL } from "../engine.ts";
 import { findProcessStart, parseProcessStart } from "../process-identity.ts";
 import { RunFacts } from "../run-facts.ts";
 import type { Exit, FoundRun, StartedRun } from "./contract.ts";
@@ -19,7 +20,7 @@ const KILL_WAIT_MS = 2000;
  */
 export const SHIM = `
 folder=$1; shift
-trap : TERM INT HUP
+trap : TERM INT HUP ${CANCEL_SIGNAL}
 { echo $$; cat /proc/sys/kernel/random/boot_id /proc/$$/stat 2>/dev/null || ps -o lstart= -p $$; } >"$folder/process.tmp"
 mv "$folder/process.tmp" "$folder/process"
 (exec "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null)
@@ -124,6 +125,12 @@ export function buildProcessRun({ path, record }: Place, pid: number | undefined
     removeAlways: false,
     readOutput: (from, signal) => readOutputFiles(path, from, hasEnded, signal),
     waitForEnd: (signal) => waitForEnd(path, what, own, signal),
+    askToCancel: async () => {
+      const shim = await findShim(path);
+      if (shim !== undefined && (await isAlive(shim))) {
+        killGroup(shim.pid, CANCEL_SIGNAL);
+      }
+    },
     stop: async (graceSeconds) => {
       own.stopped = true;
       await stopGroup(path, graceSeconds);
@@ -194,7 +201,7 @@ async function waitUntilGone(pid: number, ms: number): Promise<void> {
 }
 
 /** False when there is no such group any more. */
-function killGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
+function killGroup(pid: number, signal: NodeJS.Signals | number): boolean {
   try {
     process.kill(-pid, signal);
     return true;

@@ -5,7 +5,9 @@ import { delimiter, join, resolve } from "node:path";
 import { split } from "shlex";
 import { z } from "zod";
 import { errorMessage, UserError } from "../../src/shared/errors.ts";
+import { buildDirectCommand } from "../engine.ts";
 import { type Job, parseConfiguration } from "../job.ts";
+import { routeThroughRelay } from "../relay/run-environment.ts";
 import type { Infrastructure } from "./contract.ts";
 import {
   buildProcessRun,
@@ -42,7 +44,10 @@ export function createProcessInfrastructure({ python, environment, folder }: Pro
     start: async (job, _note, signal) => {
       const { working_dir, stream_output } = parseConfiguration(ProcessConfiguration, job.configuration);
       const command = buildCommand(job, python);
-      const env = { ...environment, ...job.env };
+      const env = {
+        ...environment,
+        ...(job.relay === undefined ? job.env : routeThroughRelay(job.env, job.relay, "127.0.0.1")),
+      };
       const place = await provideFolder(working_dir ?? undefined);
       const record: ProcessRecord = {
         facts: job.facts,
@@ -68,7 +73,7 @@ export function createProcessInfrastructure({ python, environment, folder }: Pro
 
 function buildCommand(job: Job, python: string): string[] {
   if (job.command === undefined) {
-    return [python, "-m", "prefect", "flow-run", "execute"];
+    return job.engine === "direct" ? buildDirectCommand(python) : [python, "-m", "prefect", "flow-run", "execute"];
   }
   try {
     return split(job.command);

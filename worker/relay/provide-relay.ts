@@ -36,7 +36,7 @@ export async function provideRelay({ settings, program, logger }: RelayDependenc
   }
   if (known?.isAlive === true) {
     logger.info({ pid: known.pid }, "The relay is for another plane or other settings: it is started anew");
-    await stopRelay(known.pid, settings.folder);
+    await stopRelay(settings.folder);
   }
   const port = known?.port ?? settings.port;
   await launch({ ...settings, port }, program);
@@ -108,8 +108,13 @@ async function waitForRelay(settings: RelaySettings) {
   );
 }
 
-async function stopRelay(pid: number, folder: string): Promise<void> {
-  process.kill(pid, "SIGTERM");
+/** Asks the relay of the folder to end, and waits for that; nothing when there is none. */
+export async function stopRelay(folder: string): Promise<void> {
+  const running = await findRegistration(folder);
+  if (running?.isAlive !== true) {
+    return;
+  }
+  process.kill(running.pid, "SIGTERM");
   const endAt = Date.now() + STOP_MS;
   while (Date.now() < endAt && (await findRegistration(folder))?.isAlive === true) {
     await sleep(LOOK_MS, new AbortController().signal);

@@ -1,8 +1,12 @@
 import "../small-heap.ts";
+import { sleep } from "../../src/shared/abort.ts";
 import { UserError } from "../../src/shared/errors.ts";
 import { createWorkerLogger } from "../logger.ts";
 import { findRegistration, register } from "./registration.ts";
 import { type RelaySettings, startRelay } from "./start-relay.ts";
+
+/** How often it looks whether its folder still says that it is the relay: without that nobody would find it. */
+const LOOK_MS = 5000;
 
 /** Runs a relay in this process until `stop` aborts. Throws UserError RELAY_RUNNING, ADDRESS_IN_USE. */
 export async function runRelay(
@@ -21,12 +25,9 @@ export async function runRelay(
     logger,
   );
   await register(settings, relay.port);
-  await new Promise<void>((resolve) => {
-    if (stop.aborted) {
-      resolve();
-    }
-    stop.addEventListener("abort", () => resolve(), { once: true });
-  });
+  while (!stop.aborted && (await findRegistration(settings.folder))?.pid === process.pid) {
+    await sleep(LOOK_MS, stop);
+  }
   await relay.stop();
   logger.info({}, "Relay stopped");
 }

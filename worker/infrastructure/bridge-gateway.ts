@@ -1,0 +1,22 @@
+import { networkInterfaces } from "node:os";
+import { z } from "zod";
+import type { Engine } from "../../src/docker/engine.ts";
+
+const Network = z.object({
+  IPAM: z.object({ Config: z.array(z.object({ Gateway: z.string().optional() })).nullish() }),
+});
+
+/**
+ * The address by which containers of the default bridge reach this machine (`host-gateway`). Undefined where it is not
+ * an address of this machine: Docker Desktop hands `host.docker.internal` on to its loopback.
+ */
+export async function findBridgeGateway({ docker }: Pick<Engine, "docker">): Promise<string | undefined> {
+  const network: unknown = await docker
+    .getNetwork("bridge")
+    .inspect()
+    .catch(() => undefined);
+  const configs = Network.safeParse(network).data?.IPAM.Config ?? [];
+  const gateway = configs.map(({ Gateway }) => Gateway).find((address) => address !== undefined);
+  const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return own.some(({ address }) => address === gateway) ? gateway : undefined;
+}

@@ -1,0 +1,100 @@
+import { existsSync } from "node:fs";
+import type { Engine } from "../../src/docker/engine.ts";
+import type { Logger } from "../../src/shared/logger.ts";
+import type { WorkerSettings } from "../config.ts";
+import { findBridgeGateway } from "../infrastructure/bridge-gateway.ts";
+import { relayFolder } from "./config.ts";
+import { provideRelay, type RelayDependencies, stopRelay, watchRelay } from "./provide-relay.ts";
+import type { RelayAccess } from "./run-environment.ts";
+import { buildRunAuthString } from "./run-token.ts";
+import { provideSecret, type RelaySettings } from "./start-relay.ts";
+
+/** The relay as a worker uses it. */
+export interface OpenRelay {
+  accessFor(run: { flow_run_id: string; fencing_token: number | null }): RelayAccess;
+  /** Watches it until the signal aborts. */
+  watch(signal: AbortSignal): Promise<void>;
+  /** Ends it, for when nobody on this machine needs it any more. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Finds or starts the relay. Undefined: runs reach the plane by themselves, because that was asked for or because a
+ * relay here could not be reached by them; the log says which.
+ */
+export async function openRelay(
+  settings: Pick<WorkerSettings, "relay" | "api" | "flowyardHome" | "relaySpoolBytes">,
+  engine: Engine | undefined,
+  logger: Logger,
+): Promise<OpenRelay | undefined> {
+  const { relay } = settings;
+  const folder = relayFolder(settings.flowyardHome);
+  if (relay === "off") {
+    return undefined;
+  }
+  if (relay !== "auto") {
+    const secret = await provideSecret(folder);
+    return {
+      accessFor: (run) => buildAccess(secret, relay, 0, run),
+      watch: waitForAbort,
+      stop: () => Promise.resolve(),
+    };
+  }
+  const hosts = await decideHosts(engine);
+  if (hosts === undefined) {
+    logger.info({}, "No relay: containers of this engine could not reach it; FLOWYARD_WORKER_RELAY can name one");
+    return undefined;
+  }
+  const relaySettings: RelaySettings = {
+    api: settings.api,
+    folder,
+    hosts,
+    port: 0,
+    maxSpoolBytes: settings.relaySpoolBytes,
+  };
+  const dependencies: RelayDependencies = { settings: relaySettings, program: ownProgram(), logger };
+  const { port } = await provideRelay(dependencies);
+  const secret = await provideSecret(folder);
+  return {
+    accessFor: (run) => buildAccess(secret, undefined, port, run),
+    watch: (signal) => watchRelay(dependencies, signal),
+    stop: () => stopRelay(folder),
+  };
+}
+
+function buildAccess(
+  secret: string,
+  url: string | undefined,
+  port: number,
+  run: { flow_run_id: string; fencing_token: number | null },
+): RelayAccess {
+  return { url, port, authString: buildRunAuthString(secret, run) };
+}
+
+/** Runs as processes are on this machine. Containers come by the gateway of their bridge, if that is here, too. */
+async function decideHosts(engine: Engine | undefined): Promise<string[] | undefined> {
+  if (engine === undefined) {
+    return ["127.0.0.1"];
+  }
+  // In a container of its own this process is on another loopback than its siblings' host.
+  if (existsSync("/.dockerenv") || engine.url.startsWith("tcp:") || engine.url.startsWith("ssh:")) {
+    return undefined;
+  }
+  const gateway = await findBridgeGateway(engine);
+  return gateway === undefined ? ["127.0.0.1"] : ["127.0.0.1", gateway];
+}
+
+/** The CLI that this process is, to be started once more. */
+function ownProgram(): readonly [string, ...string[]] {
+  const [program = process.execPath, ...script] = process.argv.slice(0, 2);
+  return [program, ...process.execArgv, ...script];
+}
+
+function waitForAbort(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+    }
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
