@@ -20,7 +20,7 @@ import { type LoopBench, openLoopBench } from "../loop-deps.ts";
 import { anyCase, type Case, type Command, RUNS } from "./commands.ts";
 import { Model } from "./model.ts";
 
-const CASES = 300;
+const CASES = 200;
 const MOST = 50;
 
 interface Subject {
