@@ -89,10 +89,13 @@ export const RenewClaims = z.strictObject({
 });
 export type RenewClaims = z.infer<typeof RenewClaims>;
 
-/** `held`: renewed. `cancelling`: renewed, and the run is to be stopped. `lost`: another attempt took its place, or the run ended. */
+/**
+ * `held`: renewed. `cancelling`: renewed, and the run is to be stopped. `ended`: the run reached its end, or was put back,
+ * and what is left of its infrastructure may finish. `lost`: another attempt took its place, and it must not go on.
+ */
 export const RenewedClaim = z.object({
   id: Uuid,
-  status: z.enum(["held", "cancelling", "lost"]),
+  status: z.enum(["held", "cancelling", "ended", "lost"]),
   expires_at: Timestamp.nullable(),
 });
 export type RenewedClaim = z.infer<typeof RenewedClaim>;
@@ -101,7 +104,7 @@ export const RenewedClaims = z.object({
   claims: z.array(RenewedClaim),
   /** Images of the pool's deployments that changed lately: pulled before their first run. */
   images: z.array(z.string()),
-});
-export type RenewedClaims = z.infer<typeof RenewedClaims>;
   /** An operator wants this worker to take no more runs. */
   draining: z.boolean().default(false),
+});
+export type RenewedClaims = z.infer<typeof RenewedClaims>;

@@ -18,13 +18,17 @@ export function renewClaims(
   return store.transaction(async (tx) => {
     const pool = await getWorkPool(tx, poolName);
     await tx.workers.noteRenewal(pool.id, body.worker_name, body.stopping);
-    const held = await tx.flowRunClaims.listHeld(body.claims.map(({ id }) => id));
-    const byId = new Map(held.map((claim) => [claim.id, claim]));
+    const known = await tx.flowRunClaims.listByIds(body.claims.map(({ id }) => id));
+    const byId = new Map(known.map((claim) => [claim.id, claim]));
     const renewed: RenewedClaim[] = [];
     for (const { id, fencing_token, started } of body.claims) {
       const claim = byId.get(id);
       if (claim?.fencing_token !== fencing_token || claim.work_pool_id !== pool.id) {
         renewed.push({ id, status: "lost", expires_at: null });
+        continue;
+      }
+      if (claim.ended) {
+        renewed.push({ id, status: "ended", expires_at: null });
         continue;
       }
       const lease = prolong(claim, started, timestampFromDate(now));

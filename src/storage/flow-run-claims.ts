@@ -19,8 +19,10 @@ export interface FlowRunClaim {
   unstarted_claims: number;
 }
 
-/** A claim that nobody ended, with what its run is doing. */
+/** A claim with what its run is doing. */
 export interface HeldClaim extends FlowRunClaim {
+  /** Nobody has the run any more. */
+  ended: boolean;
   state_type: StateType | null;
 }
 
@@ -51,12 +53,12 @@ export class FlowRunClaimStore {
     return { ...claim, fencing_token, unstarted_claims, started: false };
   }
 
-  /** Claims that are still held, of those asked for, with the states of their runs. */
-  async listHeld(ids: readonly string[]): Promise<HeldClaim[]> {
+  /** The claims asked for, ended or not, with the states of their runs. */
+  async listByIds(ids: readonly string[]): Promise<HeldClaim[]> {
     if (ids.length === 0) {
       return [];
     }
-    const rows = await this.#selectHeld().where("c.id", "in", ids).execute();
+    const rows = await this.#select().where("c.id", "in", ids).execute();
     return rows.map(claimFromRow);
   }
 
@@ -117,17 +119,20 @@ export class FlowRunClaimStore {
       .execute();
   }
 
-  #selectHeld() {
+  #select() {
     return this.#db
       .selectFrom("flow_run_claims as c")
       .innerJoin("flow_runs as r", "r.id", "c.flow_run_id")
       .selectAll("c")
-      .select("r.state_type")
-      .where("c.ended", "=", toBit(false));
+      .select("r.state_type");
+  }
+
+  #selectHeld() {
+    return this.#select().where("c.ended", "=", toBit(false));
   }
 }
 
 function claimFromRow(row: Database["flow_run_claims"] & { state_type: StateType | null }): HeldClaim {
-  const { ended: _, started, ...claim } = row;
-  return { ...claim, started: fromBit(started) };
+  const { ended, started, ...claim } = row;
+  return { ...claim, started: fromBit(started), ended: fromBit(ended) };
 }

@@ -191,7 +191,7 @@ describe("a claim that is renewed", () => {
     assert.equal((await renew(plane, claimed, true)).status, "cancelling");
   });
 
-  test("is lost once the run has ended", async () => {
+  test("is at its end with the run", async () => {
     await using plane = await buildTestPlane();
     const { id } = await createDeployment(plane);
     await createRun(plane, id);
@@ -200,7 +200,7 @@ describe("a claim that is renewed", () => {
     await propose(plane, claimed.flow_run.id, "RUNNING", 1);
     await propose(plane, claimed.flow_run.id, "COMPLETED", 1);
 
-    assert.equal((await renew(plane, claimed, true)).status, "lost");
+    assert.equal((await renew(plane, claimed, true)).status, "ended");
   });
 
   test("tells which images were deployed lately", async () => {
