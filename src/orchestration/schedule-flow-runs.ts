@@ -5,7 +5,7 @@ import { type Timestamp, timestampFromDate, timestampToMs } from "../prefect-api
 import { errorMessage } from "../shared/errors.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { RunSource } from "../storage/deployment-rows.ts";
-import { type DueSchedule, NEVER } from "../storage/deployment-schedules.ts";
+import type { DueSchedule } from "../storage/deployment-schedules.ts";
 import type { RenewedParts, ScheduledFlowRun } from "../storage/scheduled-flow-runs.ts";
 import type { Store, Tx } from "../storage/store.ts";
 import { enterState, NO_STATE } from "./bookkeeping.ts";
@@ -52,9 +52,11 @@ export function scheduleFlowRuns(deps: Deps, now: Date): Promise<{ changed: numb
   });
 }
 
+const NEVER = new Date(Date.UTC(9999, 11, 31));
+
 /** Resuming the deployment has it looked at again. */
 function leaveAlone(schedule: DueSchedule): FireTimePlan {
-  return { make: [], scheduledUntil: decidedUntil(schedule), lookAt: new Date(timestampToMs(NEVER)) };
+  return { make: [], scheduledUntil: decidedUntil(schedule), lookAt: NEVER };
 }
 
 function decidedUntil({ scheduled_until: until, created }: DueSchedule): Date {

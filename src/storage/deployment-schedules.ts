@@ -24,9 +24,6 @@ export interface DueSchedule extends Omit<StoredSchedule, "updated" | "active"> 
   paused: boolean;
 }
 
-/** Not looked at before something changes. */
-export const NEVER: Timestamp = "9999-12-31T23:59:59.999999Z";
-
 export class DeploymentScheduleStore {
   readonly #db: Kysely<Database>;
   readonly #clock: Clock;
