@@ -11,16 +11,19 @@ import { flowyard, type PlaneProcess, plainEnvironment, startPlane } from "../..
 import { waitUntil } from "../../support/wait-until.ts";
 
 /** Speaks to the plane as an engine does, but starts in a tenth of a second: so that many can run on a small machine. */
-const ENGINE = `import json, os, sys, time, urllib.request
+const ENGINE = `import base64, json, os, sys, time, urllib.request
 from pathlib import Path
 
 url = os.environ["PREFECT_API_URL"] + "/flow_runs/" + os.environ["PREFECT__FLOW_RUN_ID"] + "/set_state"
+
+auth = base64.b64encode(os.environ.get("PREFECT_API_AUTH_STRING", "").encode()).decode()
+headers = {"Content-Type": "application/json", "Authorization": "Basic " + auth}
 
 def report(kind):
     body = json.dumps({"state": {"type": kind}}).encode()
     for _ in range(300):
         try:
-            request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+            request = urllib.request.Request(url, body, headers)
             return urllib.request.urlopen(request, timeout=10).read()
         except OSError:
             time.sleep(0.2)
