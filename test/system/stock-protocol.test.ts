@@ -3,7 +3,9 @@ import { test } from "node:test";
 import { z } from "zod";
 import { LoadClient } from "../../bench/load.ts";
 import { StockPollers } from "../../bench/stock-pollers.ts";
-import { startPlane } from "../support/plane-process.ts";
+import { loadMachine } from "../../scripts/setup/machine.ts";
+import { type PlaneProcess, startPlane } from "../support/plane-process.ts";
+import { createBlankDatabase } from "../support/test-database.ts";
 
 const CREATORS = 16;
 const Created = z.object({ id: z.string() });
@@ -11,29 +13,31 @@ const State = z.object({ id: z.string(), type: z.string(), name: z.string() });
 const Run = z.object({ id: z.string(), deployment_id: z.string(), work_queue_name: z.string() });
 const OCCUPYING = new Set(["PENDING", "RUNNING", "CANCELLING"]);
 
-/** Runs of each deployment; limits of deployments and queues. */
+/** How many tenths of the runs each deployment has; limits of deployments and queues. */
 const DEPLOYMENTS = [
-  { name: "free", runs: 800, queue: "default", limit: null },
-  { name: "limited", runs: 400, queue: "default", limit: 5 },
-  { name: "queued", runs: 400, queue: "narrow", limit: null },
-  { name: "both", runs: 400, queue: "urgent", limit: 4 },
+  { name: "free", tenths: 4, queue: "default", limit: null },
+  { name: "limited", tenths: 2, queue: "default", limit: 5 },
+  { name: "queued", tenths: 2, queue: "narrow", limit: null },
+  { name: "both", tenths: 2, queue: "urgent", limit: 4 },
 ] as const;
 const QUEUE_LIMITS: Record<string, number> = { narrow: 6 };
 const POOL_LIMIT = 20;
-const RUNS = DEPLOYMENTS.reduce((sum, { runs }) => sum + runs, 0);
 
-async function setUp(send: (path: string, body: unknown) => Promise<unknown>): Promise<Map<string, string>> {
+async function setUp(
+  send: (path: string, body: unknown) => Promise<unknown>,
+  runs: number,
+): Promise<Map<string, string>> {
   await send("/work_pools/", { name: "pool", type: "process", base_job_template: {}, concurrency_limit: POOL_LIMIT });
   await send("/work_pools/pool/queues", { name: "urgent", priority: 1 });
   await send("/work_pools/pool/queues", { name: "narrow", concurrency_limit: QUEUE_LIMITS["narrow"] });
   const flow = Created.parse(await send("/flows/", { name: "short" }));
   const names = new Map<string, string>();
   const todo: string[] = [];
-  for (const { name, runs, queue, limit } of DEPLOYMENTS) {
+  for (const { name, tenths, queue, limit } of DEPLOYMENTS) {
     const body = { name, flow_id: flow.id, work_pool_name: "pool", work_queue_name: queue, concurrency_limit: limit };
     const { id } = Created.parse(await send("/deployments/", body));
     names.set(id, name);
-    todo.push(...Array.from({ length: runs }, () => id));
+    todo.push(...Array.from({ length: (runs * tenths) / 10 }, () => id));
   }
   const create = async () => {
     for (let id = todo.pop(); id !== undefined; id = todo.pop()) {
@@ -66,15 +70,29 @@ function findPeaks(runs: { owners: string[]; states: z.infer<typeof State>[] }[]
   return peaks;
 }
 
+const machine = await loadMachine();
+
 test("eight stock pollers with stale, shuffled lists start 2,000 runs once each and exceed no limit", async () => {
   await using plane = await startPlane();
+  await pollAndCheck(plane, 2000);
+});
+
+test("the same on PostgreSQL, with 600 runs", {
+  skip: machine.postgres.available ? false : machine.postgres.reason,
+}, async () => {
+  await using database = await createBlankDatabase();
+  await using plane = await startPlane({}, ["--database", database.url]);
+  await pollAndCheck(plane, 600);
+});
+
+async function pollAndCheck(plane: PlaneProcess, runs: number): Promise<void> {
   const client = new LoadClient(plane.apiUrl, CREATORS);
   async function send(path: string, body?: unknown): Promise<unknown> {
     const answer = await client.send(body === undefined ? "GET" : "POST", path, body);
     assert.ok(answer.status < 300, `${path}: ${answer.status} ${answer.body}`);
     return JSON.parse(answer.body);
   }
-  const names = await setUp(send);
+  const names = await setUp(send, runs);
 
   const pollers = new StockPollers({
     apiUrl: plane.apiUrl,
@@ -82,12 +100,12 @@ test("eight stock pollers with stale, shuffled lists start 2,000 runs once each 
     pollers: 8,
     slots: 6,
     runMs: 1,
-    runs: RUNS,
+    runs,
   });
   const result = await pollers.run();
 
   const seen: { owners: string[]; states: z.infer<typeof State>[] }[] = [];
-  for (let offset = 0; offset < RUNS; offset += 200) {
+  for (let offset = 0; offset < runs; offset += 200) {
     const page = z.array(Run).parse(await send("/flow_runs/filter", { limit: 200, offset, sort: "ID_DESC" }));
     const read = async (run: z.infer<typeof Run>) => ({
       owners: ["pool", `queue ${run.work_queue_name}`, `deployment ${names.get(run.deployment_id)}`],
@@ -103,9 +121,9 @@ test("eight stock pollers with stale, shuffled lists start 2,000 runs once each 
       states.filter(({ name }) => name === "Running" || name === "Pending").length !== 2,
   );
   const peaks = findPeaks(seen);
-  assert.deepEqual([seen.length, result.completed, twice, wrong, result.serverErrors], [RUNS, RUNS, [], [], 0]);
+  assert.deepEqual([seen.length, result.completed, twice, wrong, result.serverErrors], [runs, runs, [], [], 0]);
   assert.ok((peaks.get("pool") ?? 0) <= POOL_LIMIT, `pool: ${peaks.get("pool")}`);
   assert.ok((peaks.get("queue narrow") ?? 0) <= 6, `queue: ${peaks.get("queue narrow")}`);
   assert.ok((peaks.get("deployment limited") ?? 0) <= 5, `limited: ${peaks.get("deployment limited")}`);
   assert.ok((peaks.get("deployment both") ?? 0) <= 4, `both: ${peaks.get("deployment both")}`);
-});
+}
