@@ -50,7 +50,8 @@ export interface WalkedTable {
 
 /** Rows that one statement can look at, and what is to be asked of them. */
 interface Chunk {
-  rows: RawBuilder<unknown>;
+  /** Of these rows what the rest and the given SQL read. */
+  rows: (reads: string) => RawBuilder<unknown>;
   rest: Condition;
 }
 
@@ -118,11 +119,11 @@ export class Walker {
   async count(parts: readonly Part[]): Promise<number> {
     const [only] = parts;
     if (only === undefined || (parts.length === 1 && (only.lookup !== undefined || only.key !== undefined))) {
-      return this.#countChunk({ rows: this.#named(), rest: only?.condition ?? combine("and_", []) });
+      return this.#countChunk({ rows: () => this.#named(), rest: only?.condition ?? combine("and_", []) });
     }
     const rewritten = parts.length === 1 ? await only.rewrite?.() : undefined;
     if (rewritten !== undefined) {
-      return this.#countChunk({ rows: this.#named(), rest: rewritten });
+      return this.#countChunk({ rows: () => this.#named(), rest: rewritten });
     }
     let total = 0;
     for await (const chunk of this.#listChunks(parts)) {
@@ -134,7 +135,8 @@ export class Walker {
   /** Columns of every row that is all that the parts ask for, some thousand rows at a time. */
   async *scan<T>(parts: readonly Part[], columns: RawBuilder<unknown>): AsyncGenerator<T[]> {
     for await (const { rows, rest } of this.#listChunks(parts)) {
-      yield (await sql<T>`select ${columns} from ${rows} where ${rest}`.execute(this.#db)).rows;
+      const from = rows(columns.compile(this.#db).sql);
+      yield (await sql<T>`select ${columns} from ${from} where ${rest}`.execute(this.#db)).rows;
     }
   }
 
@@ -186,7 +188,8 @@ export class Walker {
     const key = sql`${sql.raw(page.order.key)} as key, ${sql.raw(this.#table.alias)}.id as id`;
     let top: Keyed[] = [];
     for await (const { rows, rest } of this.#listChunks(parts)) {
-      const found = await sql<Keyed>`select ${key} from ${rows} where ${rest}
+      const from = rows(readsOf(page.order));
+      const found = await sql<Keyed>`select ${key} from ${from} where ${rest}
         order by ${this.#orderBy(page.order)} limit ${most}`.execute(this.#db);
       // The sort is stable, and chunks follow each other in the table's own order.
       top = [...top, ...found.rows].sort(byKey(page.order.direction)).slice(0, most);
@@ -196,11 +199,12 @@ export class Walker {
 
   /** The rows of one index entry, and the other parts asked of them. */
   #pick(parts: readonly Part[], by: Part, instead?: Part): Chunk {
-    const rest = parts.filter((part) => part !== by && part !== instead);
+    const others = parts.filter((part) => part !== by && part !== instead);
+    const rest = combine("and_", others.map(toCondition));
     return {
       // The limit keeps the database from merging the two selects and choosing another index.
-      rows: this.#fence(sql`${by.condition} limit ${sql.lit(1_000_000_000)}`),
-      rest: combine("and_", rest.map(toCondition)),
+      rows: (reads) => this.#fence(sql`${by.condition} limit ${sql.lit(1_000_000_000)}`, rest, reads),
+      rest,
     };
   }
 
@@ -227,7 +231,7 @@ export class Walker {
   /** How many rows the index has for it, as far as that matters. */
   async #probe(condition: Condition): Promise<number> {
     const rows = sql`(select 1 as one from ${this.#named()} where ${condition} limit ${MAX_PROBED}) as probed`;
-    return this.#countChunk({ rows, rest: combine("and_", []) });
+    return this.#countChunk({ rows: () => rows, rest: combine("and_", []) });
   }
 
   /**
@@ -255,16 +259,17 @@ export class Walker {
 
   async *#walkKeys({ order, prefix, rest }: Walk, firstRows: number, may: { whole: boolean }): AsyncGenerator<Chunk> {
     if (rest.length === 0 && may.whole) {
-      yield { rows: this.#named(), rest: combine("and_", prefix) };
+      yield { rows: () => this.#named(), rest: combine("and_", prefix) };
       return;
     }
+    const asked = combine("and_", rest);
     let cursor: Keyed | undefined;
     for (let rows = firstRows; ; rows = CHUNK_ROWS) {
       const from = [...prefix, ...(cursor === undefined ? [] : [this.#beyond(order, cursor)])];
       const boundary: Keyed | undefined = await this.#findBoundary(order, from, rows);
       const within = combine("and_", boundary === undefined ? from : [...from, this.#upTo(order, boundary)]);
       const stretch = sql`${within} order by ${this.#orderBy(order)} limit ${rows}`;
-      yield { rows: this.#fence(stretch), rest: combine("and_", rest) };
+      yield { rows: (reads) => this.#fence(stretch, asked, reads), rest: asked };
       if (boundary === undefined) {
         return;
       }
@@ -281,13 +286,17 @@ export class Walker {
   }
 
   async #selectIds({ rows, rest }: Chunk, { order, limit, offset }: Page): Promise<string[]> {
-    const found = await sql<{ id: string }>`select ${sql.raw(this.#table.alias)}.id as id from ${rows} where ${rest}
+    const found = await sql<{
+      id: string;
+    }>`select ${sql.raw(this.#table.alias)}.id as id from ${rows(readsOf(order))} where ${rest}
       order by ${this.#orderBy(order)} limit ${limit} offset ${offset}`.execute(this.#db);
     return found.rows.map(({ id }) => id);
   }
 
   async #countChunk({ rows, rest }: Chunk): Promise<number> {
-    const found = await sql<{ count: number }>`select count(*) as count from ${rows} where ${rest}`.execute(this.#db);
+    const found = await sql<{ count: number }>`select count(*) as count from ${rows("")} where ${rest}`.execute(
+      this.#db,
+    );
     return Number(found.rows[0]?.count ?? 0);
   }
 
@@ -295,10 +304,13 @@ export class Walker {
     return sql.raw(`${this.#table.table} as ${this.#table.alias}`);
   }
 
-  #fence(where: RawBuilder<unknown>): RawBuilder<unknown> {
+  /** Some rows, and of them only what is read: an index that has it all spares looking them up. */
+  #fence(where: RawBuilder<unknown>, rest: Condition, reads: string): RawBuilder<unknown> {
     const { table, alias, columns } = this.#table;
-    const selected = sql.raw(columns.map((column) => `${alias}.${column}`).join(", "));
-    return sql`(select ${selected} from ${sql.raw(`${table} as ${alias}`)} where ${where}) as ${sql.raw(alias)}`;
+    const read = `${rest.compile(this.#db).sql} ${reads}`;
+    const selected = columns.filter((column) => column === "id" || new RegExp(`\\b${alias}\\.${column}\\b`).test(read));
+    const list = sql.raw(selected.map((column) => `${alias}.${column}`).join(", "));
+    return sql`(select ${list} from ${sql.raw(`${table} as ${alias}`)} where ${where}) as ${sql.raw(alias)}`;
   }
 
   #orderBy({ key, direction, nulls, withoutIndex }: Order): RawBuilder<unknown> {
@@ -332,6 +344,11 @@ function byKey(direction: Order["direction"]): (one: Keyed, other: Keyed) => num
     }
     return one === null || (other !== null && one < other) ? -sign : sign;
   };
+}
+
+/** What an order speaks of. */
+function readsOf({ key, withoutIndex }: Order): string {
+  return `${key} ${withoutIndex?.ties ?? ""}`;
 }
 
 function toCondition({ condition }: Part): Condition {
