@@ -15,6 +15,7 @@ ACKNOWLEDGE_SECONDS = 5
 
 
 def hand_over():
+    signal.signal(CANCEL, signal.SIG_IGN)  # the runner hears of a cancellation from the plane
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {CANCEL})
     os.environ.pop("PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS", None)
     os.execvp("prefect", ["prefect", "flow-run", "execute"])

@@ -171,6 +171,19 @@ export async function stopContainer(engine: Engine, id: string, graceSeconds: nu
   }
 }
 
+/** One that does not run, or is gone, is no error. */
+export async function signalContainer(engine: Engine, id: string, signal: number): Promise<void> {
+  try {
+    await engine.docker
+      .getContainer(id)
+      .kill({ signal: String(signal), abortSignal: AbortSignal.timeout(LOOK_TIMEOUT_MS) });
+  } catch (error) {
+    if (engineStatus(error) !== 409 && !isMissingContainer(error)) {
+      throw isEngineGone(error) ? engineLost(engine, error) : error;
+    }
+  }
+}
+
 /** Removes a container, killing it first. One that is gone already, or just being removed, is no error. */
 export async function removeContainer(engine: Engine, id: string): Promise<void> {
   const remove = () => engine.docker.getContainer(id).remove({ force: true, v: true });

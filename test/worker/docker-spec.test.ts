@@ -42,7 +42,7 @@ test("a job without job variables is Prefect's image and command, kept after its
   assert.equal(name, "curious-otter");
   assert.equal(image, "prefecthq/prefect:3.9.1-python3.11");
   assert.equal(pullPolicy, "IfNotPresent");
-  assert.deepEqual(options.Cmd, ["prefect", "flow-run", "execute"]);
+  assert.deepEqual(options.Cmd?.slice(0, 2), ["sh", "-c"]);
   assert.equal(options.Entrypoint, undefined);
   assert.deepEqual(options.HostConfig, { Binds: [], Privileged: false, AutoRemove: false });
   assert.equal(watch.stream_output, true);

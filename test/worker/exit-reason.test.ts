@@ -88,9 +88,15 @@ test("last lines are shown only while no engine has sent its log", () => {
 });
 
 test("what somebody did to a container is said, and not taken for want of memory", () => {
-  assert.match(messageFor(exited(137, { byHand: "killed" })), /was killed by hand \(`docker kill`\): .*Exit code 137/);
+  assert.match(
+    messageFor(exited(137, { byHand: "killed" })),
+    /was killed by hand \(`docker kill`\) with exit code 137: /,
+  );
   assert.match(messageFor(exited(143, { byHand: "stopped" })), /was stopped by hand \(`docker stop`\)/);
-  assert.match(messageFor(exited(255, { engineWasAway: true })), /ended while the Docker engine was away/);
+  assert.match(
+    messageFor(exited(255, { engineWasAway: true })),
+    /ended with exit code 255 while the Docker engine was away/,
+  );
   assert.match(messageFor(vanished), /was removed by somebody/);
   assert.match(
     messageFor(exited(0, { byHand: "stopped" }), { type: "CRASHED", message: "Process exited: -15" }),

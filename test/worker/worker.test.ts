@@ -20,6 +20,7 @@ let plane: PlaneProcess;
 let client: PrefectClient;
 let flowId = "";
 let homeFolder = "";
+const machines: ReturnType<typeof createFakeMachine>[] = [];
 let pools = 0;
 
 before(async () => {
@@ -29,6 +30,9 @@ before(async () => {
   flowId = (await client.flows.create({ name: "etl" })).id;
 });
 after(async () => {
+  for (const container of machines.flatMap(({ containers }) => [...containers.values()])) {
+    container.stop.abort();
+  }
   await plane[Symbol.asyncDispose]();
   await rm(homeFolder, { recursive: true });
 });
@@ -61,6 +65,7 @@ async function startTestWorker(
   settings: Partial<WorkerDependencies["settings"]> = {},
   { machine = createFakeMachine() }: { machine?: ReturnType<typeof createFakeMachine> } = {},
 ): Promise<TestWorker> {
+  machines.push(machine);
   const infrastructure = createFakeInfrastructure(client, machine);
   const home = await openWorkerHome(homeFolder);
   const dying = new AbortController();
@@ -127,6 +132,10 @@ async function createRun(pool: string, fake: JsonObject = {}): Promise<ReceivedF
     job_variables: { fake },
   });
   return created.value;
+}
+
+async function listOutput(id: string): Promise<string[]> {
+  return (await client.logs.list({ logs: { flow_run_id: { any_: [id] } } })).map(({ message }) => message);
 }
 
 async function waitForState(id: string, type: string): Promise<ReceivedFlowRun> {
@@ -311,4 +320,155 @@ test("a pool that is deleted under the worker is created again", async () => {
 
   const { id } = await createRun(pool);
   await waitForState(id, "COMPLETED");
+});
+
+test("a run whose worker died is adopted, and its output stored from the first line to the last, each once", async () => {
+  const pool = await createPool();
+  const machine = createFakeMachine();
+  const first = await startTestWorker(pool, {}, { machine });
+  const { id } = await createRun(pool, { lines: ["one", "two"], last_lines: ["three"], seconds: 1.5 });
+  await waitUntil(async () => (await listOutput(id)).length === 2, { timeoutMs: 5000, what: "two lines", pollMs: 20 });
+
+  await first.die();
+  await using second = await startTestWorker(pool, { name: "w2" }, { machine });
+
+  await waitForState(id, "COMPLETED");
+  await waitUntil(async () => machine.containers.size === 0, { timeoutMs: 5000, what: "nothing left" });
+  assert.deepEqual(await listOutput(id), ["one", "two", "three"]);
+  assert.deepEqual(second.infrastructure.started, []);
+});
+
+test("the runs of a worker that lives are left alone by another one on its machine", async () => {
+  const pool = await createPool();
+  const machine = createFakeMachine();
+  await using _first = await startTestWorker(pool, { name: "w1" }, { machine });
+  const { id } = await createRun(pool, { reports: "hangs", lines: ["one"] });
+  await waitForState(id, "RUNNING");
+
+  await using second = await startTestWorker(pool, { name: "w2" }, { machine });
+  const { id: other } = await createRun(pool);
+  await waitForState(other, "COMPLETED");
+
+  assert.deepEqual(
+    second.output.filter((line) => line.endsWith("| one")),
+    [],
+  );
+  await client.flowRuns.setState(id, { state: { type: "CANCELLING" } });
+  await waitForState(id, "CANCELLED");
+});
+
+test("a run that was claimed and not started when its worker died is given back and run", async () => {
+  const pool = await createPool();
+  const first = await startTestWorker(pool);
+  first.infrastructure.startsHang = true;
+  const { id } = await createRun(pool);
+  await waitUntil(async () => (await client.flowRuns.get(id)).state_name === "Submitting", {
+    timeoutMs: 5000,
+    what: "Submitting",
+    pollMs: 20,
+  });
+  await first.die();
+
+  await using second = await startTestWorker(pool, { name: "w2" });
+
+  await waitForState(id, "COMPLETED");
+  assert.deepEqual(second.infrastructure.started, [id]);
+});
+
+test("a run that is cancelled while it is being started ends at once", async () => {
+  const pool = await createPool();
+  await using worker = await startTestWorker(pool, { cancelGraceSeconds: 30 });
+  worker.infrastructure.startsHang = true;
+  const { id } = await createRun(pool);
+  await waitUntil(async () => (await client.flowRuns.get(id)).state_name === "Submitting", {
+    timeoutMs: 5000,
+    what: "Submitting",
+    pollMs: 20,
+  });
+  const startedAt = Date.now();
+
+  await client.flowRuns.setState(id, { state: { type: "CANCELLING" } });
+  await waitForState(id, "CANCELLED");
+  worker.stop();
+  await worker.ended;
+
+  assert.ok(Date.now() - startedAt < 3000, `${Date.now() - startedAt} ms`);
+});
+
+test("told to leave, a worker ends at once and its run is adopted by the next", async () => {
+  const pool = await createPool();
+  const machine = createFakeMachine();
+  const first = await startTestWorker(pool, { onStop: "leave" }, { machine });
+  const { id } = await createRun(pool, { seconds: 1, last_lines: ["done"] });
+  await waitForState(id, "RUNNING");
+
+  first.stop();
+  await first.ended;
+  assert.equal((await client.flowRuns.get(id)).state_type, "RUNNING");
+  await first[Symbol.asyncDispose]();
+  await using _second = await startTestWorker(pool, { name: "w2" }, { machine });
+
+  await waitForState(id, "COMPLETED");
+  await waitUntil(async () => (await listOutput(id)).includes("done"), { timeoutMs: 5000, what: "its last line" });
+});
+
+test("told to cancel, a worker cancels its runs and waits for their end", async () => {
+  const pool = await createPool();
+  await using worker = await startTestWorker(pool, { onStop: "cancel" });
+  const { id } = await createRun(pool, { reports: "hangs" });
+  await waitForState(id, "RUNNING");
+
+  worker.stop();
+  await worker.ended;
+
+  assert.equal((await client.flowRuns.get(id)).state_type, "CANCELLED");
+});
+
+test("when the time to drain is up the rest is left to be adopted", async () => {
+  const pool = await createPool();
+  const machine = createFakeMachine();
+  const worker = await startTestWorker(pool, { drainSeconds: 0.2 }, { machine });
+  const { id } = await createRun(pool, { reports: "hangs" });
+  await waitForState(id, "RUNNING");
+
+  worker.stop();
+  await worker.ended;
+  await worker[Symbol.asyncDispose]();
+
+  assert.equal((await client.flowRuns.get(id)).state_type, "RUNNING");
+  assert.equal(machine.containers.size, 1);
+});
+
+test("what failed is kept for a while when that is wanted, and then removed", async () => {
+  const pool = await createPool();
+  const machine = createFakeMachine();
+  const first = await startTestWorker(pool, { keepFailedSeconds: 3600 }, { machine });
+  const failed = await createRun(pool, { reports: "failed" });
+  const completed = await createRun(pool);
+  await waitForState(failed.id, "FAILED");
+  await waitForState(completed.id, "COMPLETED");
+  first.stop();
+  await first[Symbol.asyncDispose]();
+  assert.deepEqual(
+    [...machine.containers.values()].map(({ facts }) => facts.flow_run_id),
+    [failed.id],
+  );
+
+  await using _second = await startTestWorker(pool, { name: "w2", keepFailedSeconds: 0 }, { machine });
+
+  await waitUntil(async () => machine.containers.size === 0, { timeoutMs: 5000, what: "nothing kept" });
+});
+
+test("more output than the limit is not stored, and the log says how much", async () => {
+  const pool = await createPool();
+  await using _worker = await startTestWorker(pool, { logLimitBytes: 1000 });
+  const lines = Array.from({ length: 20 }, (_, index) => `${index} ${"x".repeat(200)}`);
+  const { id } = await createRun(pool, { lines });
+  await waitForState(id, "COMPLETED");
+
+  await waitUntil(async () => (await listOutput(id)).some((line) => /lines of output .* are not stored/.test(line)), {
+    timeoutMs: 5000,
+    what: "the notice",
+  });
+  assert.ok((await listOutput(id)).length < 10);
 });
