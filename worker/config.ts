@@ -29,6 +29,8 @@ export const WorkerConfig = z.object({
     .default("auto"),
   FLOWYARD_RELAY_SPOOL_MB: Seconds.default(256),
   FLOWYARD_WORKER_PYTHON: z.string().min(1).default("python3"),
+  PREFECT_WORKER_WEBSERVER_HOST: z.string().min(1).default("0.0.0.0"),
+  PREFECT_WORKER_WEBSERVER_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   FLOWYARD_LOG_FORMAT: z.enum(["text", "json"], { error: 'must be "text" or "json"' }).default("text"),
 });
 
@@ -50,6 +52,7 @@ export interface WorkerFlags {
   baseJobTemplateFile?: string | undefined;
   /** What becomes of the runs when it is told to stop; `finish` when left out. */
   onStop?: OnStop | undefined;
+  withHealthcheck?: boolean | undefined;
 }
 
 export const ON_STOP = ["finish", "leave", "cancel"] as const;
@@ -84,6 +87,8 @@ export interface WorkerSettings {
   relay: "auto" | "off" | (string & {});
   relaySpoolBytes: number;
   python: string;
+  /** Where to answer about health and metrics; undefined: nowhere. */
+  webserver: { host: string; port: number } | undefined;
   logFormat: "text" | "json";
   engine: EngineSettings;
   /** The worker's whole environment: `{{ $NAME }}` in templates, PREFECT_* for the runs, all of it for process runs. */
@@ -126,6 +131,10 @@ export function loadWorkerSettings(
     relay: config.FLOWYARD_WORKER_RELAY,
     relaySpoolBytes: config.FLOWYARD_RELAY_SPOOL_MB * 1024 * 1024,
     python: config.FLOWYARD_WORKER_PYTHON,
+    webserver:
+      flags.withHealthcheck === true
+        ? { host: config.PREFECT_WORKER_WEBSERVER_HOST, port: config.PREFECT_WORKER_WEBSERVER_PORT }
+        : undefined,
     logFormat: config.FLOWYARD_LOG_FORMAT,
     engine: readEngineSettings(environment),
     environment,

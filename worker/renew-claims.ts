@@ -19,6 +19,8 @@ interface RenewDependencies {
   hasFeature: HasFeature;
   /** Told of images that runs will need soon. */
   pullAhead(images: readonly string[]): void;
+  /** Whether it was told to stop: shown at the plane. */
+  isStopping(): boolean;
 }
 
 /**
@@ -26,13 +28,15 @@ interface RenewDependencies {
  * the client throws: while the plane is away nothing is lost on either side, it ends no claims then.
  */
 export function createRenewal(own: RenewDependencies, { inFlight }: Pick<RunsInHand, "inFlight">): () => Promise<void> {
+  let wasDraining = false;
   return async () => {
     if (!(await own.hasFeature("claims"))) {
       return;
     }
     const held = [...inFlight.values()].filter(({ fencingToken }) => fencingToken !== undefined);
-    const { claims, images } = await own.client.claims.renew(own.settings.pool, {
+    const { claims, images, draining } = await own.client.claims.renew(own.settings.pool, {
       worker_name: own.settings.name,
+      stopping: own.isStopping(),
       claims: held.slice(0, MAX_RENEWED_AT_ONCE).map(({ attempt, fencingToken = 1, started }) => ({
         id: attempt,
         fencing_token: fencingToken,
@@ -40,6 +44,10 @@ export function createRenewal(own: RenewDependencies, { inFlight }: Pick<RunsInH
       })),
     });
     own.pullAhead(images);
+    if (draining !== wasDraining) {
+      own.logger.info({}, draining ? "Drained by an operator: no new runs are taken" : "Takes runs again");
+      wasDraining = draining;
+    }
     const lost = new Set(claims.filter(({ status }) => status === "lost").map(({ id }) => id));
     for (const run of held.filter(({ attempt }) => lost.has(attempt))) {
       await giveUp(own, run);

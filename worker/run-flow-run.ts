@@ -4,7 +4,7 @@ import type { ReceivedFlowRun } from "../src/prefect-api/flow-runs.ts";
 import type { Flow } from "../src/prefect-api/flows.ts";
 import { isTerminal } from "../src/prefect-api/states.ts";
 import type { WorkerSettings } from "./config.ts";
-import type { Infrastructure, StartedRun } from "./infrastructure/contract.ts";
+import type { Infrastructure, StartedRun, StartNote } from "./infrastructure/contract.ts";
 import { buildJob, type Job, OWN_VARIABLES, selectRunSettings } from "./job.ts";
 import { fillJobTemplate, mergeJobVariables, resolveReferences } from "./job-template.ts";
 import { keepTrying } from "./keep-trying.ts";
@@ -70,6 +70,7 @@ export async function runFlowRun(
     const started = await startRun(own, run, { ...offer, deployment });
     if (started !== undefined) {
       run.started = started;
+      own.phases?.started(started.what);
       logger.info({ infrastructure: started.what, seconds: secondsSince(startedAt) }, "Run started");
       await own.home.dropClaim(attempt);
       return await superviseRun(own, started, true);
@@ -152,7 +153,7 @@ async function startRun(own: RunDependencies, run: RunInFlight, claimed: Claimed
       await own.home.dropClaim(attempt);
       return undefined;
     }
-    return await own.infrastructure.start(job, (message) => own.logger.info({}, message), signal);
+    return await own.infrastructure.start(job, buildNote(own), signal);
   } catch (error) {
     own.signal.throwIfAborted();
     if (run.starting.signal.aborted) {
@@ -165,6 +166,19 @@ async function startRun(own: RunDependencies, run: RunInFlight, claimed: Claimed
     await own.home.dropClaim(attempt);
     return undefined;
   }
+}
+
+function buildNote({ logger, phases }: RunDependencies): StartNote {
+  return (message, step) => {
+    if (step?.kind === "created") {
+      logger.debug({}, message);
+    } else {
+      logger.info({}, message);
+    }
+    if (step !== undefined) {
+      phases?.step(step);
+    }
+  };
 }
 
 async function prepareJob(own: RunDependencies, { flowRun, deployment, attempt, claimed }: Claimed): Promise<Job> {

@@ -7,7 +7,7 @@ import { sleep } from "../src/shared/abort.ts";
 import type { Clock } from "../src/shared/clock.ts";
 import type { Logger } from "../src/shared/logger.ts";
 import type { WorkerSettings } from "./config.ts";
-import type { Exit } from "./infrastructure/contract.ts";
+import type { Exit, StartStep } from "./infrastructure/contract.ts";
 import { backOffMs } from "./keep-trying.ts";
 import type { WorkerMetrics } from "./metrics.ts";
 import { errorFields } from "./report.ts";
@@ -21,9 +21,6 @@ const MAX_BATCH = 100;
 const MAX_WAITING = 2000;
 const MAX_TRIES = 8;
 const CLOSE_MS = 2000;
-
-/** What an infrastructure tells while it starts a run. */
-export type StartStep = { kind: "image"; pull: ImagePull } | { kind: "created"; what: string };
 
 /** One attempt of one run. Nothing of it throws or waits. */
 export interface AttemptPhases {

@@ -1,6 +1,5 @@
 import "./small-heap.ts";
 import { join } from "node:path";
-import { createPrefectClient } from "../src/client/prefect-client.ts";
 import { type Engine, findEngine } from "../src/docker/engine.ts";
 import { systemClock } from "../src/shared/clock.ts";
 import type { WorkerSettings } from "./config.ts";
@@ -9,24 +8,23 @@ import { createDockerInfrastructure } from "./infrastructure/docker.ts";
 import { createProcessInfrastructure } from "./infrastructure/process.ts";
 import { createLogSender } from "./log-sender.ts";
 import { createWorkerLogger } from "./logger.ts";
+import { observeWorker } from "./observe-worker.ts";
 import { createRunOutput } from "./output.ts";
 import { openRelay } from "./relay/open-relay.ts";
 import { prepareWorkPool } from "./work-pool.ts";
 import { runWorker } from "./worker.ts";
 import { openWorkerHome } from "./worker-home.ts";
 
-/** For a connection that broke while idle; anything longer is the worker's loops' to tell of and to wait out. */
-const CLIENT_RETRY = { retries: 1, firstDelayMs: 200 };
-
 /**
  * Runs a worker in this process until `stop` aborts, then waits for its runs in flight. Whoever does not want to wait
  * ends the process: containers and process runs go on. The log goes to stderr, the output of runs to stdout.
  * Throws what keeps it from starting: PLANE_UNREACHABLE, UNAUTHORIZED, WORK_POOL_TYPE_MISMATCH, NOT_FOUND,
- * DOCKER_UNREACHABLE.
+ * DOCKER_UNREACHABLE, ADDRESS_IN_USE of the health server.
  */
 export async function startWorker(settings: WorkerSettings, stop: AbortSignal): Promise<void> {
   const logger = createWorkerLogger(settings.logFormat, (line) => process.stderr.write(line));
-  const client = createPrefectClient({ ...settings.api, retry: CLIENT_RETRY });
+  const observed = await observeWorker(settings, logger);
+  const client = observed.client;
   const { workPool, type, created } = await prepareWorkPool(client, settings);
   const engine = type === "docker" ? await findEngine(settings.engine) : undefined;
   const infrastructure = createInfrastructure(engine, settings);
@@ -55,6 +53,7 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
       logs: createLogSender(client),
       output: createRunOutput(process.stdout),
       clock: systemClock,
+      runPhases: observed.runPhases,
       // Nobody asks it to drop its runs: leaving them alone is what the end of the process does.
       signal: new AbortController().signal,
     },
@@ -62,6 +61,7 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
   );
   ended.abort();
   await watching;
+  await observed.close();
   await home.close();
   if (!(await home.hasLivingWorkers()) && !(await hasRuns(infrastructure, workPool.id))) {
     await relay?.stop();

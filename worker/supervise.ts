@@ -11,6 +11,7 @@ import { createLogShipper, type LogShipper } from "./log-shipper.ts";
 import type { RunOutput } from "./output.ts";
 import { createOutputReader, dropMarks, type OutputEntry } from "./output-lines.ts";
 import { errorFields, type ReportDependencies, reportState } from "./report.ts";
+import type { AttemptPhases } from "./run-phases.ts";
 import { createWithheldLines } from "./withheld-lines.ts";
 import type { RunNote, WorkerHome } from "./worker-home.ts";
 
@@ -25,6 +26,8 @@ export interface SuperviseDependencies extends ReportDependencies {
   home: Pick<WorkerHome, "findNote" | "saveNote" | "dropNote">;
   logs: LogSender;
   output: RunOutput;
+  /** Told what becomes of this run. */
+  phases?: AttemptPhases | undefined;
 }
 
 /** `unwatched`: it goes on, and nobody wants to know any more. */
@@ -91,6 +94,7 @@ async function shipUntilEnd(own: SuperviseDependencies, run: StartedRun, note: R
   let exit: Exit;
   try {
     exit = await run.waitForEnd(signal);
+    own.phases?.exited(exit);
   } finally {
     shipping.catch(() => undefined);
   }
@@ -136,6 +140,7 @@ async function shipOutput(
   };
   try {
     for await (const line of run.readOutput({ ...options.from.position }, options.signal)) {
+      own.phases?.line();
       const text = dropMarks(line.text);
       lastLines.push(text);
       lastLines.splice(0, lastLines.length - TAIL_LINES);

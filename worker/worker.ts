@@ -11,6 +11,7 @@ import { createFeatureCheck } from "./plane-features.ts";
 import { createRenewal, RENEW_SECONDS } from "./renew-claims.ts";
 import { errorFields } from "./report.ts";
 import { type RunDependencies, type RunInFlight, type RunOffer, runFlowRun } from "./run-flow-run.ts";
+import type { RunPhases } from "./run-phases.ts";
 import { createRunsInHand, type RunsInHand } from "./runs-in-hand.ts";
 import { createCancellationWatch } from "./stop-cancelled.ts";
 import { superviseRun } from "./supervise.ts";
@@ -26,10 +27,20 @@ export interface WorkerDependencies extends Omit<RunDependencies, "settings" | "
   client: PrefectClient;
   settings: Omit<
     WorkerSettings,
-    "engine" | "api" | "python" | "logFormat" | "homeFolder" | "flowyardHome" | "relay" | "relaySpoolBytes"
+    | "engine"
+    | "api"
+    | "python"
+    | "logFormat"
+    | "homeFolder"
+    | "flowyardHome"
+    | "relay"
+    | "relaySpoolBytes"
+    | "webserver"
   >;
   home: WorkerHome;
   clock: Clock;
+  /** Told what becomes of runs. */
+  runPhases?: Pick<RunPhases, "begin"> | undefined;
 }
 
 /**
@@ -54,7 +65,7 @@ export async function runWorker(dependencies: WorkerDependencies, stop: AbortSig
   const adoption = createAdoption(own, runs.attempts, (run) => adoptRun(own, runs, run));
   const hasFeature = createFeatureCheck(client);
   const take = createTaker({ ...own, hasFeature }, runs, settings.pollSeconds);
-  const renew = createRenewal({ ...own, hasFeature, pullAhead: () => undefined }, runs);
+  const renew = createRenewal({ ...own, hasFeature, pullAhead: () => undefined, isStopping: () => stop.aborted }, runs);
   const heartbeat = () => sendHeartbeat(own, stop.aborted);
   // The plane counts a worker as online from its first heartbeat, so that comes before the first poll.
   await tickOnce({ name: "heartbeat", logger }, heartbeat);
@@ -79,7 +90,7 @@ export async function runWorker(dependencies: WorkerDependencies, stop: AbortSig
   }
   await drainRuns(own, runs, {
     leave: () => leaving.abort(),
-    announce: () => tickOnce({ name: "heartbeat", logger }, heartbeat),
+    announce: () => tickOnce({ name: "claims", logger }, renew),
   });
   ended.abort();
   await Promise.all(loops);
@@ -94,7 +105,9 @@ function begin(own: WorkerDependencies, runs: RunsInHand, offers: readonly RunOf
       started: undefined,
       starting: new AbortController(),
     };
-    runs.add(run, runFlowRun(own, run, offer));
+    const phases = own.runPhases?.begin({ flowRunId: offer.flowRun.id, attempt: offer.attempt }, "claimed");
+    const ended = runFlowRun({ ...own, phases }, run, offer).finally(() => phases?.end(run.started !== undefined));
+    runs.add(run, ended);
   }
 }
 
@@ -103,12 +116,15 @@ function adoptRun(own: WorkerDependencies, runs: RunsInHand, started: StartedRun
   const fencingToken = fencing_token === undefined ? undefined : Number(fencing_token);
   const logger = own.logger.child({ flow_run_id, flow_run_name });
   logger.info({ infrastructure: started.what, worker_name: started.facts.worker_name }, "Run adopted");
-  const supervised = superviseRun({ ...own, logger, fencingToken }, started, false).catch((error: unknown) => {
-    if (!own.signal.aborted) {
-      logger.error({ ...errorFields(error) }, "The adopted run was lost: its end could not be reported");
-    }
-    return "done" as const;
-  });
+  const phases = own.runPhases?.begin({ flowRunId: flow_run_id, attempt }, "adopted");
+  const supervised = superviseRun({ ...own, logger, fencingToken, phases }, started, false)
+    .catch((error: unknown) => {
+      if (!own.signal.aborted) {
+        logger.error({ ...errorFields(error) }, "The adopted run was lost: its end could not be reported");
+      }
+      return "done" as const;
+    })
+    .finally(() => phases?.end(true));
   const flowRun = { id: flow_run_id, name: flow_run_name };
   runs.add({ flowRun, attempt, fencingToken, started, starting: new AbortController() }, supervised);
 }

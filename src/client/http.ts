@@ -24,8 +24,10 @@ export interface ConnectionOptions extends Credentials {
   onRetry?: ((retry: UpcomingRetry) => void) | undefined;
 }
 
-interface UpcomingRetry {
+export interface UpcomingRetry {
   error: TransientError;
+  /** The server says that it is away for a while and will be back. */
+  isMaintenance: boolean;
   /** Until the next try. */
   delayMs: number;
   /** Until the last try, about, when the server goes on like this; at least `delayMs`. */
@@ -196,7 +198,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       failed += result.counted ? 1 : 0;
       const pauseMs = Math.min(delayMs, MAX_RETRY_DELAY_MS) * (0.8 + Math.random() * 0.4);
       const patienceMs = pauseMs + policy.firstDelayMs * (2 ** policy.retries - 2 ** failed);
-      options.onRetry?.({ error: result.error, delayMs: pauseMs, patienceMs });
+      options.onRetry?.({ error: result.error, isMaintenance: !result.counted, delayMs: pauseMs, patienceMs });
       await sleep(pauseMs, AbortSignal.any([signal, patience]));
       signal.throwIfAborted();
       if (patience.aborted) {

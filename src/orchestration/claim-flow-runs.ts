@@ -37,7 +37,11 @@ export async function claimFlowRuns(deps: Deps, poolName: string, body: ClaimFlo
 
 async function hasWork(store: Store, poolName: string, body: ClaimFlowRuns, now: Date): Promise<boolean> {
   const pool = await getWorkPool(store, poolName);
-  if (await store.workers.isDraining(pool.id, body.worker_name)) {
+  const taker = await store.workers.findTaker(pool.id, body.worker_name);
+  if (taker?.takesClaims === false) {
+    await store.transaction((tx) => tx.workers.noteRenewal(pool.id, body.worker_name, false));
+  }
+  if (taker?.draining === true) {
     return false;
   }
   const lost = await store.flowRunClaims.listUnknownTo({ name: body.worker_name, poolId: pool.id, knows: body.held });
@@ -47,7 +51,7 @@ async function hasWork(store: Store, poolName: string, body: ClaimFlowRuns, now:
 async function claimIn(tx: Tx, deps: Deps, poolName: string, body: ClaimFlowRuns, now: Date): Promise<TakenRun[]> {
   const pool = await getWorkPool(tx, poolName);
   const worker = { name: body.worker_name, poolId: pool.id };
-  if (await tx.workers.isDraining(worker.poolId, worker.name)) {
+  if ((await tx.workers.findTaker(worker.poolId, worker.name))?.draining === true) {
     return []; // since the look
   }
   const taken: TakenRun[] = [];

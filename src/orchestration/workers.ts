@@ -58,7 +58,7 @@ export async function getPoolWorker(store: Reading, poolName: string, name: stri
 /** Whether an operator wants the worker to take no more runs. Throws UserError NOT_FOUND for an unknown pool. */
 export async function isDraining(store: Reading, poolName: string, name: string): Promise<boolean> {
   const pool = await getWorkPool(store, poolName);
-  return await store.workers.isDraining(pool.id, name);
+  return (await store.workers.findTaker(pool.id, name))?.draining === true;
 }
 
 /**

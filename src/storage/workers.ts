@@ -124,15 +124,15 @@ export class WorkerStore {
     }));
   }
 
-  /** Whether an operator wants it to take no more runs. */
-  async isDraining(poolId: string, name: string): Promise<boolean> {
+  /** How a worker that asks for runs stands; undefined for one that never gave a sign of life. */
+  async findTaker(poolId: string, name: string): Promise<{ draining: boolean; takesClaims: boolean } | undefined> {
     const row = await this.#db
       .selectFrom("workers")
-      .select("draining_since")
+      .select(["draining_since", "takes_claims"])
       .where("work_pool_id", "=", poolId)
       .where("name", "=", name)
       .executeTakeFirst();
-    return (row?.draining_since ?? null) !== null;
+    return row && { draining: row.draining_since !== null, takesClaims: fromBit(row.takes_claims) };
   }
 
   /** What is so already keeps its time. */
@@ -146,7 +146,7 @@ export class WorkerStore {
       .execute();
   }
 
-  /** A sign of life by which a worker is known to take claims. Writes only what is new. */
+  /** By its asking for claims, or renewing them, a worker is known to take them. Writes only what is new. */
   async noteRenewal(poolId: string, name: string, stopping: boolean): Promise<void> {
     const stopping_since = stopping ? timestampFromDate(this.#clock.now()) : null;
     await this.#db

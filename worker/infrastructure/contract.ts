@@ -1,4 +1,5 @@
 import type { OutputLine, OutputPosition } from "../../src/docker/logs.ts";
+import type { ImagePull } from "../../src/flowyard-api/run-events.ts";
 import type { Job } from "../job.ts";
 import type { RunFacts } from "../run-facts.ts";
 
@@ -64,6 +65,12 @@ export interface FoundRun {
   endedAt: Date | undefined;
 }
 
+/** What is told while a run is started, besides words. */
+export type StartStep = { kind: "image"; pull: ImagePull } | { kind: "created"; what: string };
+
+/** Takes what people may want to know of a start, and its steps. Never throws. */
+export type StartNote = (message: string, step?: StartStep) => void;
+
 /** What gives runs a place to run in. One instance serves all runs of a worker at the same time. */
 export interface Infrastructure {
   /** The work pool type that it is for. */
@@ -78,7 +85,7 @@ export interface Infrastructure {
    * IMAGE_PULL_REFUSED, CONTAINER_REFUSED …, TransientError DOCKER_UNREACHABLE, REGISTRY_UNREACHABLE; the signal's
    * reason when it aborts before the run was started.
    */
-  start(job: Job, note: (message: string) => void, signal: AbortSignal): Promise<StartedRun>;
+  start(job: Job, note: StartNote, signal: AbortSignal): Promise<StartedRun>;
   /** Every run of a pool that this place holds, whoever started it, running or ended. Throws TransientError. */
   listRuns(workPoolId: string): Promise<FoundRun[]>;
 }

@@ -1,7 +1,9 @@
 import type { Engine } from "../../src/docker/engine.ts";
 import { findImage, parseImageReference, pullImage } from "../../src/docker/images.ts";
+import type { ImagePull } from "../../src/flowyard-api/run-events.ts";
 import { errorMessage, TransientError, UserError } from "../../src/shared/errors.ts";
 import { retry } from "../../src/shared/retry.ts";
+import type { StartNote, StartStep } from "./contract.ts";
 import type { ContainerSpec } from "./docker-spec.ts";
 
 const PULL_ATTEMPTS = 3; // a registry's hiccup must not crash a run; more would keep others waiting for the slot
@@ -15,11 +17,11 @@ interface ImageProvider {
    * wait for one pull. Throws IMAGE_NOT_FOUND, IMAGE_PULL_REFUSED, DOCKER_DISK_FULL; TransientError
    * REGISTRY_UNREACHABLE, DOCKER_UNREACHABLE; the signal's reason when the caller does not want it any more.
    */
-  provide(wanted: WantedImage, note: (message: string) => void, signal: AbortSignal): Promise<void>;
+  provide(wanted: WantedImage, note: StartNote, signal: AbortSignal): Promise<void>;
 }
 
 export function createImageProvider(engine: Engine): ImageProvider {
-  const pulls = new Map<string, Promise<void>>();
+  const pulls = new Map<string, { done: Promise<void>; listeners: Set<StartNote> }>();
   return {
     provide: async (wanted, note, signal) => {
       if (!(await isPullNeeded(engine, wanted))) {
@@ -27,12 +29,20 @@ export function createImageProvider(engine: Engine): ImageProvider {
       }
       const key = JSON.stringify([wanted.image, wanted.pullPolicy, wanted.credentials]);
       const underWay = pulls.get(key);
-      note(underWay === undefined ? `Pulling image ${wanted.image}` : `Image ${wanted.image} is being pulled already`);
-      const pulled = underWay ?? pull(engine, wanted, note).finally(() => pulls.delete(key));
-      pulls.set(key, pulled);
-      await unlessAborted(pulled, signal);
+      const message = underWay === undefined ? "Pulling image" : "Waiting for the pull that is under way of image";
+      note(`${message} ${wanted.image}`, describeStep(wanted, { status: "pulling", attempt: 1 }));
+      const listeners = underWay?.listeners ?? new Set();
+      listeners.add(note);
+      const done = underWay?.done ?? pull(engine, wanted, listeners).finally(() => pulls.delete(key));
+      pulls.set(key, { done, listeners });
+      await unlessAborted(done, signal).finally(() => listeners.delete(note));
+      note(`Image ${wanted.image} is here`, describeStep(wanted, { status: "pulled", attempt: 1 }));
     },
   };
+}
+
+function describeStep({ image }: WantedImage, pull: Omit<ImagePull, "image">): StartStep {
+  return { kind: "image", pull: { image, ...pull } };
 }
 
 /** The pull goes on for whoever else waits for it. */
@@ -55,7 +65,12 @@ async function isPullNeeded(engine: Engine, { image, pullPolicy }: WantedImage):
   return pullPolicy !== "Never" && !(isWhateverIsHere && (await findImage(engine, image)) !== undefined);
 }
 
-async function pull(engine: Engine, wanted: WantedImage, note: (message: string) => void): Promise<void> {
+async function pull(engine: Engine, wanted: WantedImage, listeners: ReadonlySet<StartNote>): Promise<void> {
+  const note: StartNote = (...said) => {
+    for (const listen of listeners) {
+      listen(...said);
+    }
+  };
   const { image, pullPolicy, credentials } = wanted;
   const policy = {
     attempts: PULL_ATTEMPTS,
@@ -64,7 +79,19 @@ async function pull(engine: Engine, wanted: WantedImage, note: (message: string)
     signal: new AbortController().signal,
   };
   try {
-    await retry(policy, () => pullImage(engine, { image, credentials }));
+    let attempt = 0;
+    await retry(policy, async () => {
+      attempt += 1;
+      try {
+        await pullImage(engine, { image, credentials });
+      } catch (error) {
+        if (error instanceof TransientError && attempt < PULL_ATTEMPTS) {
+          const failing = { status: "failing", attempt, code: error.code, reason: error.message } as const;
+          note(`${error.message} It is tried again.`, describeStep(wanted, failing));
+        }
+        throw error;
+      }
+    });
   } catch (error) {
     const isHere = (await findImage(engine, image).catch(() => undefined)) !== undefined;
     if (pullPolicy !== "IfPossible") {

@@ -34,6 +34,7 @@ export function createDockerInfrastructure(engine: Engine, workingDirectory: str
       const needsInit = !spec.decidesInit && !(await hasOwnInit(engine, spec.image));
       signal.throwIfAborted();
       const { id, name } = await createWithFreeName(engine, needsInit ? withInit(spec) : spec, job);
+      note(`Created container ${name}`, { kind: "created", what: `container "${name}"` });
       try {
         for (const network of spec.furtherNetworks) {
           await connectNetwork(engine, id, network);

@@ -48,7 +48,7 @@ export async function addWorkerCommands(program: Command, context: CliContext): 
         .choices(["finish", "leave", "cancel"])
         .default("finish"),
     )
-    .option("--with-healthcheck", "Prefect's health server; not available here")
+    .option("--with-healthcheck", "answer GET /health and GET /metrics (PREFECT_WORKER_WEBSERVER_HOST, …_PORT)")
     .addOption(
       new Option("--install-policy <policy>", "accepted for Prefect's sake: nothing has to be installed").choices([
         "always",
@@ -67,9 +67,6 @@ async function startWorkerProcess(context: CliContext, options: z.infer<typeof O
       hint: "List them with `flowyard work-pool ls`; a name that does not exist yet is created.",
     });
   }
-  if (options.withHealthcheck === true) {
-    context.output.warn("--with-healthcheck does nothing: this worker has no health server.");
-  }
   const { loadWorkerSettings } = await import("../../../worker/config.ts");
   const { startWorker } = await import("../../../worker/start-worker.ts");
   const { PREFECT_API_URL } = context.config;
@@ -84,6 +81,7 @@ async function startWorkerProcess(context: CliContext, options: z.infer<typeof O
       runOnce: options.runOnce,
       createPoolIfNotFound: options.createPoolIfNotFound,
       onStop: options.onStop,
+      withHealthcheck: options.withHealthcheck,
       baseJobTemplateFile:
         options.baseJobTemplate === undefined ? undefined : resolve(context.workingDirectory, options.baseJobTemplate),
     },
