@@ -86,7 +86,7 @@ export class Side {
       ? Object.fromEntries(
           (UNORDERED.has(key) ? entries.sort(([one], [other]) => one.localeCompare(other)) : entries)
             .filter(([name]) => !OUR_KEYS.has(name))
-            .map(([name, item]) => [name, this.#normalize(item, name)]),
+            .map(([name, item]) => [name, isIdOfSchedule(name, value) ? "<schedule id>" : this.#normalize(item, name)]),
         )
       : value;
   }
@@ -118,6 +118,11 @@ export class Side {
       ? Object.fromEntries(Object.entries(value).map(([name, item]) => [name, this.#fill(item)]))
       : value;
   }
+}
+
+/** A schedule that says the same again keeps its id here; theirs gives it another. */
+function isIdOfSchedule(key: string, owner: object): boolean {
+  return key === "id" && "max_scheduled_runs" in owner;
 }
 
 /** Prefect sorts schedules by when they were changed, which within one request is chance. */
