@@ -18,7 +18,8 @@ export function toPostgresError(error: unknown): unknown {
     return error;
   }
   const code = findCode(error);
-  if (code === undefined || !/^[0-9A-Z]{5}$/.test(code)) {
+  // EPIPE looks like a SQLSTATE; what the operating system says has the name of its call.
+  if (code === undefined || "syscall" in error || !/^[0-9A-Z]{5}$/.test(code)) {
     return isOfTheConnection(error, code)
       ? new TransientError("SERVICE_UNAVAILABLE", AWAY_MESSAGE, { cause: error })
       : error;

@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import { performance } from "node:perf_hooks";
 import type { Client, QueryResult } from "pg";
 import { TransientError } from "../shared/errors.ts";
@@ -24,6 +25,8 @@ export class PostgresWriter implements WritingConnection {
   readonly #url: string;
   readonly #planeId: string;
   #client: Client | undefined;
+  #socket = new Socket();
+  #isGathering = false;
   #names = new StatementNames();
   /** The connection of the batch, lost or not: what is left of a batch must not run on another one. */
   #batch: Client | undefined;
@@ -41,7 +44,9 @@ export class PostgresWriter implements WritingConnection {
       throw new TransientError("SERVICE_UNAVAILABLE", "The database is away.");
     }
     try {
-      const client = await connect(this.#url);
+      const socket = new Socket();
+      const client = await connect(this.#url, socket);
+      this.#socket = socket;
       this.#failures = 0;
       this.#names = new StatementNames();
       this.#client = client;
@@ -67,6 +72,7 @@ export class PostgresWriter implements WritingConnection {
     if (this.#batch === undefined) {
       throw new Error("a statement outside a transaction");
     }
+    this.#gather();
     return await this.#batch.query(this.#names.buildQuery(text, values));
   }
 
@@ -114,7 +120,21 @@ export class PostgresWriter implements WritingConnection {
     await this.#client?.end();
   }
 
+  /** What is sent before the next answer can be read goes in one piece: each piece costs a fifth of a transaction. */
+  #gather(): void {
+    if (!this.#isGathering) {
+      const socket = this.#socket;
+      this.#isGathering = true;
+      socket.cork();
+      process.nextTick(() => {
+        this.#isGathering = false;
+        socket.uncork();
+      });
+    }
+  }
+
   #send(statement: string): void {
+    this.#gather();
     const answer = this.#batch?.query(statement);
     if (answer !== undefined) {
       answer.catch(() => undefined); // it is looked at when the batch is committed

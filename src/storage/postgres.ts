@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import {
   type CompiledQuery,
   type DatabaseConnection,
@@ -50,12 +51,12 @@ function getTypeParser(oid: number, format?: "text" | "binary") {
 }
 
 /**
- * One connection on which statements may be sent before the answer to the one before is there. Who calls listens to
- * `error`, or the end of the connection ends the process. Throws what `toPostgresError` makes of it.
+ * One connection on which statements may be sent before the answer to the one before is there. It says `end` when it is
+ * lost. The socket is for who sends much. Throws what `toPostgresError` makes of it.
  */
-export async function connect(url: string): Promise<Client> {
-  const client = new Client({ ...buildClientConfig(url), pipeline: true });
-  client.on("error", () => undefined); // until the caller listens
+export async function connect(url: string, socket = new Socket()): Promise<Client> {
+  const client = new Client({ ...buildClientConfig(url), pipeline: true, stream: () => socket });
+  client.on("error", () => undefined); // each statement that was under way has it too
   try {
     await client.connect();
     await client.query(SESSION);
