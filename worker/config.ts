@@ -5,6 +5,7 @@ import { z } from "zod";
 import { type EngineSettings, readEngineSettings } from "../src/docker/engine-address.ts";
 import { JsonObject } from "../src/prefect-api/primitives.ts";
 import { errorMessage, UserError } from "../src/shared/errors.ts";
+import { type Allowed, AllowList } from "./infrastructure/isolation.ts";
 
 const Seconds = z.coerce.number({ error: "must be a number of seconds" }).positive("must be more than 0");
 const NotNegative = z.coerce.number({ error: "must be a number of seconds" }).min(0, "must not be less than 0");
@@ -18,6 +19,8 @@ export const WorkerConfig = z.object({
   FLOWYARD_WORKER_POLL_SECONDS: Seconds.default(0.5),
   FLOWYARD_WORKER_HEARTBEAT_SECONDS: Seconds.default(30),
   FLOWYARD_WORKER_CANCEL_GRACE_SECONDS: Seconds.default(30),
+  FLOWYARD_WORKER_STARTING_LIMIT: z.coerce.number().int().positive("must be more than 0").default(8),
+  FLOWYARD_WORKER_ALLOW: AllowList.optional(),
   FLOWYARD_WORKER_KEEP_FAILED_SECONDS: NotNegative.default(0),
   FLOWYARD_WORKER_LOG_LIMIT_MB: Seconds.default(100),
   FLOWYARD_WORKER_DRAIN_SECONDS: Seconds.optional(),
@@ -76,6 +79,10 @@ export interface WorkerSettings {
   onStop: OnStop;
   /** How long runs may take to end after the worker was told to stop; then they are left to go on without it. */
   drainSeconds: number;
+  /** How many runs may be starting at the same time. */
+  startingLimit: number;
+  /** What jobs may ask for that reaches beyond their container. */
+  allow: Allowed;
   /** How long the container of a failed run is kept. */
   keepFailedSeconds: number;
   /** No more of one run's output than this is stored at the plane. */
@@ -124,6 +131,8 @@ export function loadWorkerSettings(
     cancelGraceSeconds: config.FLOWYARD_WORKER_CANCEL_GRACE_SECONDS,
     onStop: flags.onStop ?? "finish",
     drainSeconds: config.FLOWYARD_WORKER_DRAIN_SECONDS ?? Number.POSITIVE_INFINITY,
+    startingLimit: config.FLOWYARD_WORKER_STARTING_LIMIT,
+    allow: config.FLOWYARD_WORKER_ALLOW,
     keepFailedSeconds: config.FLOWYARD_WORKER_KEEP_FAILED_SECONDS,
     logLimitBytes: config.FLOWYARD_WORKER_LOG_LIMIT_MB * 1_000_000,
     homeFolder: join(config.FLOWYARD_HOME, "worker"),

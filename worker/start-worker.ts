@@ -5,6 +5,7 @@ import { systemClock } from "../src/shared/clock.ts";
 import type { WorkerSettings } from "./config.ts";
 import type { Infrastructure } from "./infrastructure/contract.ts";
 import { createDockerInfrastructure } from "./infrastructure/docker.ts";
+import { limitStarts } from "./infrastructure/limit-starts.ts";
 import { createProcessInfrastructure } from "./infrastructure/process.ts";
 import { createLogSender } from "./log-sender.ts";
 import { createWorkerLogger } from "./logger.ts";
@@ -70,9 +71,11 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
 }
 
 function createInfrastructure(engine: Engine | undefined, settings: WorkerSettings): Infrastructure {
-  return engine === undefined
-    ? createProcessInfrastructure({ ...settings, folder: join(settings.homeFolder, "processes") })
-    : createDockerInfrastructure(engine, process.cwd());
+  const infrastructure =
+    engine === undefined
+      ? createProcessInfrastructure({ ...settings, folder: join(settings.homeFolder, "processes") })
+      : createDockerInfrastructure(engine, process.cwd(), settings.allow);
+  return limitStarts(infrastructure, settings.startingLimit);
 }
 
 /** Whether something goes on without this worker. An engine that does not answer may have something. */

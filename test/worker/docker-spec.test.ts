@@ -13,7 +13,13 @@ import { buildMarkedFormats } from "../../worker/output-lines.ts";
 import { factsFromLabels, factsToLabels } from "../../worker/run-facts.ts";
 import { exampleJob } from "./job-examples.ts";
 
-const linux: WorkerHost = { platform: "linux", engineVersion: "20.10.24+dfsg1", workingDirectory: "/srv/worker" };
+const linux: WorkerHost = {
+  platform: "linux",
+  engineVersion: "20.10.24+dfsg1",
+  engineUrl: "unix:///var/run/docker.sock",
+  workingDirectory: "/srv/worker",
+  allow: undefined,
+};
 const mac: WorkerHost = { ...linux, platform: "darwin" };
 const LOCAL = { PREFECT_API_URL: "http://127.0.0.1:4200/api" };
 const REMOTE = { PREFECT_API_URL: "https://plane.example/api" };
@@ -44,7 +50,13 @@ test("a job without job variables is Prefect's image and command, kept after its
   assert.equal(pullPolicy, "IfNotPresent");
   assert.deepEqual(options.Cmd?.slice(0, 2), ["sh", "-c"]);
   assert.equal(options.Entrypoint, undefined);
-  assert.deepEqual(options.HostConfig, { Binds: [], Privileged: false, AutoRemove: false });
+  assert.deepEqual(options.HostConfig, {
+    Binds: [],
+    Privileged: false,
+    AutoRemove: false,
+    SecurityOpt: ["no-new-privileges"],
+    PidsLimit: 4096,
+  });
   assert.equal(watch.stream_output, true);
   assert.equal(watch.wait_timeout_seconds, undefined);
 });

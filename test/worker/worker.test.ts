@@ -93,6 +93,8 @@ async function startTestWorker(
         onStop: "finish",
         drainSeconds: Number.POSITIVE_INFINITY,
         keepFailedSeconds: 0,
+        startingLimit: 8,
+        allow: undefined,
         logLimitBytes: 1_000_000,
         environment: { PREFECT_API_URL: plane.apiUrl },
         ...settings,

@@ -12,6 +12,7 @@ import { routeThroughRelay } from "../relay/run-environment.ts";
 import { factsToLabels } from "../run-facts.ts";
 import { convertCreateKwargs, parseBytes } from "./docker-create-kwargs.ts";
 import type { WatchOptions } from "./docker-run.ts";
+import { type Allowed, AllowList, addDefaults, checkIsolation } from "./isolation.ts";
 
 type PullPolicy = "IfNotPresent" | "Always" | "IfPossible" | "Never";
 
@@ -36,6 +37,9 @@ export interface ContainerSpec {
 export interface WorkerHost {
   platform: NodeJS.Platform;
   engineVersion: string;
+  engineUrl: string;
+  /** What its operator lets jobs ask for. */
+  allow: Allowed;
   workingDirectory: string;
 }
 
@@ -85,6 +89,8 @@ const DockerConfiguration = z.object({
   privileged: Flag.nullish(),
   container_create_kwargs: JsonObject.nullish(),
   container_wait_timeout: z.coerce.number().int().positive().nullish(),
+  /** Of the pool's template alone: no job variable fills it, so that a deployment cannot widen it. */
+  allow: AllowList.nullish(),
 });
 type DockerConfiguration = z.infer<typeof DockerConfiguration>;
 
@@ -114,6 +120,13 @@ export function buildContainerSpec(job: Job, host: WorkerHost): ContainerSpec {
     // Never the engine's own: its removal does not wait for the output and the exit code to be stored.
     AutoRemove: false,
   };
+  Object.assign(hostConfig, further.hostConfig);
+  checkIsolation({
+    hostConfig,
+    networkMode: configuration.network_mode ?? firstNetwork,
+    engineUrl: host.engineUrl,
+    allowed: [host.allow, configuration.allow ?? undefined],
+  });
   const watch: WatchOptions = {
     stream_output: configuration.stream_output ?? true,
     auto_remove: configuration.auto_remove ?? false,
@@ -130,7 +143,7 @@ export function buildContainerSpec(job: Job, host: WorkerHost): ContainerSpec {
       [WATCH_LABEL]: JSON.stringify(watch),
     },
     Volumes: Object.fromEntries(volumes.map(({ path }) => [path, {}])),
-    HostConfig: Object.assign(hostConfig, further.hostConfig),
+    HostConfig: addDefaults(hostConfig),
     ...(firstNetwork === undefined ? {} : { NetworkingConfig: { EndpointsConfig: { [firstNetwork]: {} } } }),
   };
   return {

@@ -15,12 +15,19 @@ import type { FoundRun, Infrastructure } from "./contract.ts";
 import { createImageProvider } from "./docker-images.ts";
 import { buildStartedRun, WatchOptions } from "./docker-run.ts";
 import { buildContainerSpec, type ContainerSpec, WATCH_LABEL } from "./docker-spec.ts";
+import type { Allowed } from "./isolation.ts";
 
 const MAX_NAME_TRIES = 1000;
 
 /** Runs as containers of one Docker engine. */
-export function createDockerInfrastructure(engine: Engine, workingDirectory: string): Infrastructure {
-  const host = { platform: process.platform, engineVersion: engine.version, workingDirectory };
+export function createDockerInfrastructure(engine: Engine, workingDirectory: string, allow?: Allowed): Infrastructure {
+  const host = {
+    platform: process.platform,
+    engineVersion: engine.version,
+    engineUrl: engine.url,
+    workingDirectory,
+    allow,
+  };
   const images = createImageProvider(engine);
   return {
     type: "docker",
