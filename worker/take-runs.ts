@@ -59,7 +59,7 @@ async function claim(
   stop: AbortSignal,
 ): Promise<RunOffer[]> {
   const held = [...inFlight.values()].flatMap((run) => (run.fencingToken === undefined ? [] : [run.attempt]));
-  const { claimed } = await client.claims.take(
+  const answer = client.claims.take(
     settings.pool,
     {
       worker_name: settings.name,
@@ -70,6 +70,13 @@ async function claim(
     },
     stop,
   );
+  const { claimed } = await answer.catch((error: unknown) => {
+    // Given up: what was claimed all the same is given to the worker's next start, or returned.
+    if (stop.aborted) {
+      return { claimed: [] };
+    }
+    throw error;
+  });
   return claimed.map(({ claim: { id, fencing_token }, flow_run, flow, deployment }) => ({
     flowRun: flow_run,
     attempt: id,

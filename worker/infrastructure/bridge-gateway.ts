@@ -1,4 +1,4 @@
-import { networkInterfaces } from "node:os";
+import { createServer } from "node:net";
 import { z } from "zod";
 import type { Engine } from "../../src/docker/engine.ts";
 
@@ -17,6 +17,14 @@ export async function findBridgeGateway({ docker }: Pick<Engine, "docker">): Pro
     .catch(() => undefined);
   const configs = Network.safeParse(network).data?.IPAM.Config ?? [];
   const gateway = configs.map(({ Gateway }) => Gateway).find((address) => address !== undefined);
-  const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  return own.some(({ address }) => address === gateway) ? gateway : undefined;
+  return gateway !== undefined && (await isOwnAddress(gateway)) ? gateway : undefined;
+}
+
+/** By listening there: a bridge without containers is not among the interfaces that Node lists. */
+function isOwnAddress(host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen({ host, port: 0 }, () => server.close(() => resolve(true)));
+  });
 }

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import type { Engine } from "../../src/docker/engine.ts";
 import type { Logger } from "../../src/shared/logger.ts";
 import type { WorkerSettings } from "../config.ts";
@@ -76,12 +75,13 @@ async function decideHosts(engine: Engine | undefined): Promise<string[] | undef
   if (engine === undefined) {
     return ["127.0.0.1"];
   }
-  // In a container of its own this process is on another loopback than its siblings' host.
-  if (existsSync("/.dockerenv") || engine.url.startsWith("tcp:") || engine.url.startsWith("ssh:")) {
-    return undefined;
-  }
   const gateway = await findBridgeGateway(engine);
-  return gateway === undefined ? ["127.0.0.1"] : ["127.0.0.1", gateway];
+  if (gateway !== undefined) {
+    return ["127.0.0.1", gateway];
+  }
+  // Docker Desktop hands `host.docker.internal` on to this loopback. On Linux the engine is on another machine, or this
+  // process is in a container beside its runs.
+  return process.platform === "linux" || !engine.url.startsWith("unix:") ? undefined : ["127.0.0.1"];
 }
 
 /** The CLI that this process is, to be started once more. */

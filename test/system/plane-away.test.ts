@@ -1,0 +1,3 @@
+import { describePlaneAway } from "./plane-away/outlive.ts";
+
+describePlaneAway(15);
