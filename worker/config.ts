@@ -20,6 +20,7 @@ export const WorkerConfig = z.object({
   FLOWYARD_WORKER_HEARTBEAT_SECONDS: Seconds.default(30),
   FLOWYARD_WORKER_CANCEL_GRACE_SECONDS: Seconds.default(30),
   FLOWYARD_WORKER_STARTING_LIMIT: z.coerce.number().int().positive("must be more than 0").default(8),
+  FLOWYARD_WORKER_DISK_HIGH_PERCENT: z.coerce.number().min(1).max(100).default(85),
   FLOWYARD_WORKER_ALLOW: AllowList.optional(),
   FLOWYARD_WORKER_KEEP_FAILED_SECONDS: NotNegative.default(0),
   FLOWYARD_WORKER_LOG_LIMIT_MB: Seconds.default(100),
@@ -81,6 +82,8 @@ export interface WorkerSettings {
   drainSeconds: number;
   /** How many runs may be starting at the same time. */
   startingLimit: number;
+  /** A disk of the engine that is fuller than this has images removed. */
+  diskHighPercent: number;
   /** What jobs may ask for that reaches beyond their container. */
   allow: Allowed;
   /** How long the container of a failed run is kept. */
@@ -132,6 +135,7 @@ export function loadWorkerSettings(
     onStop: flags.onStop ?? "finish",
     drainSeconds: config.FLOWYARD_WORKER_DRAIN_SECONDS ?? Number.POSITIVE_INFINITY,
     startingLimit: config.FLOWYARD_WORKER_STARTING_LIMIT,
+    diskHighPercent: config.FLOWYARD_WORKER_DISK_HIGH_PERCENT,
     allow: config.FLOWYARD_WORKER_ALLOW,
     keepFailedSeconds: config.FLOWYARD_WORKER_KEEP_FAILED_SECONDS,
     logLimitBytes: config.FLOWYARD_WORKER_LOG_LIMIT_MB * 1_000_000,

@@ -9,12 +9,16 @@ import { limitStarts } from "./infrastructure/limit-starts.ts";
 import { createProcessInfrastructure } from "./infrastructure/process.ts";
 import { createLogSender } from "./log-sender.ts";
 import { createWorkerLogger } from "./logger.ts";
+import { repeat } from "./loop.ts";
 import { observeWorker } from "./observe-worker.ts";
 import { createRunOutput } from "./output.ts";
+import { pruneImages } from "./prune-images.ts";
 import { openRelay } from "./relay/open-relay.ts";
 import { prepareWorkPool } from "./work-pool.ts";
 import { runWorker } from "./worker.ts";
-import { openWorkerHome } from "./worker-home.ts";
+import { openWorkerHome, type WorkerHome } from "./worker-home.ts";
+
+const PRUNE_SECONDS = 60;
 
 /**
  * Runs a worker in this process until `stop` aborts, then waits for its runs in flight. Whoever does not want to wait
@@ -28,11 +32,17 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
   const client = observed.client;
   const { workPool, type, created } = await prepareWorkPool(client, settings);
   const engine = type === "docker" ? await findEngine(settings.engine) : undefined;
-  const infrastructure = createInfrastructure(engine, settings);
   const home = await openWorkerHome(settings.homeFolder);
+  const infrastructure = createInfrastructure(engine, settings, home);
   const relay = await openRelay(settings, engine, logger);
   const ended = new AbortController();
   const watching = relay?.watch(ended.signal);
+  const pruning =
+    engine === undefined
+      ? undefined
+      : repeat({ name: "images", seconds: PRUNE_SECONDS, logger, signal: ended.signal }, () =>
+          pruneImages({ client, engine, home, highPercent: settings.diskHighPercent, logger }),
+        );
   if (engine !== undefined) {
     logger.info({ engine: engine.url, version: engine.version }, "Docker engine found");
   }
@@ -62,6 +72,7 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
   );
   ended.abort();
   await watching;
+  await pruning;
   await observed.close();
   await home.close();
   if (!(await home.hasLivingWorkers()) && !(await hasRuns(infrastructure, workPool.id))) {
@@ -70,11 +81,11 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
   logger.info({ worker_name: settings.name }, "Worker stopped");
 }
 
-function createInfrastructure(engine: Engine | undefined, settings: WorkerSettings): Infrastructure {
+function createInfrastructure(engine: Engine | undefined, settings: WorkerSettings, home: WorkerHome): Infrastructure {
   const infrastructure =
     engine === undefined
       ? createProcessInfrastructure({ ...settings, folder: join(settings.homeFolder, "processes") })
-      : createDockerInfrastructure(engine, process.cwd(), settings.allow);
+      : createDockerInfrastructure(engine, process.cwd(), { allow: settings.allow, onPulled: home.notePulled });
   return limitStarts(infrastructure, settings.startingLimit);
 }
 

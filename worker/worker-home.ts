@@ -15,6 +15,10 @@ const Claim = z.object({
 });
 export type Claim = z.infer<typeof Claim>;
 
+/** An image that a worker of this machine pulled. */
+const PulledImage = z.object({ image: z.string(), pulled_at: z.string() });
+export type PulledImage = z.infer<typeof PulledImage>;
+
 const Owner = z.object({ instance: z.string() });
 
 const RunNote = z.object({
@@ -44,6 +48,9 @@ export interface WorkerHome {
   dropNote(key: string): Promise<void>;
   /** Becomes the one on this machine who looks after a run; false when another worker that lives has done so. */
   takeOver(key: string): Promise<boolean>;
+  notePulled(image: string): Promise<void>;
+  listPulled(): Promise<PulledImage[]>;
+  dropPulled(image: string): Promise<void>;
   saveClaim(claim: Claim): Promise<void>;
   dropClaim(attempt: string): Promise<void>;
   listClaims(): Promise<Claim[]>;
@@ -56,7 +63,8 @@ export async function openWorkerHome(folder: string): Promise<WorkerHome> {
   const workers = join(folder, "workers");
   const runs = join(folder, "runs");
   const claims = join(folder, "claims");
-  for (const path of [workers, runs, claims]) {
+  const images = join(folder, "images");
+  for (const path of [workers, runs, claims, images]) {
     await mkdir(path, { recursive: true, mode: 0o700 });
   }
   const instance = randomUUID();
@@ -64,8 +72,7 @@ export async function openWorkerHome(folder: string): Promise<WorkerHome> {
     pid: process.pid,
     started: (await findProcessStart(process.pid)) ?? "",
   });
-  const runFile = (key: string, what: string) =>
-    join(runs, `${createHash("sha256").update(key).digest("hex").slice(0, 32)}.${what}.json`);
+  const runFile = (key: string, what: string) => join(runs, `${hashName(key)}.${what}.json`);
   const noteFile = (key: string) => runFile(key, "note");
   const ownerFile = (key: string) => runFile(key, "owner");
   const isAlive = (other: string) => isRegistered(join(workers, `${other}.json`));
@@ -98,13 +105,13 @@ export async function openWorkerHome(folder: string): Promise<WorkerHome> {
       // Of several that write at the same moment the last one stays.
       return (await readParsed(ownerFile(key), Owner))?.instance === instance;
     },
+    notePulled: (image) =>
+      writeWhole(join(images, `${hashName(image)}.json`), { image, pulled_at: new Date().toISOString() }),
+    listPulled: () => readAll(images, PulledImage),
+    dropPulled: (image) => rm(join(images, `${hashName(image)}.json`), { force: true }),
     saveClaim: (claim) => writeWhole(join(claims, `${claim.attempt}.json`), claim),
     dropClaim: (attempt) => rm(join(claims, `${attempt}.json`), { force: true }),
-    listClaims: async () => {
-      const names = await listFiles(claims);
-      const found = await Promise.all(names.map((name) => readParsed(join(claims, name), Claim)));
-      return found.filter((claim) => claim !== undefined);
-    },
+    listClaims: () => readAll(claims, Claim),
     close: () => rm(join(workers, `${instance}.json`), { force: true }),
   };
 }
@@ -112,6 +119,17 @@ export async function openWorkerHome(folder: string): Promise<WorkerHome> {
 /** Without the drafts that others are about to rename. */
 async function listFiles(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter((name) => name.endsWith(".json"));
+}
+
+async function readAll<S extends z.ZodType>(folder: string, schema: S): Promise<z.output<S>[]> {
+  const names = await listFiles(folder);
+  const found = await Promise.all(names.map((name) => readParsed(join(folder, name), schema)));
+  return found.filter((value) => value !== undefined);
+}
+
+/** A name of any length and letters as a file's. */
+function hashName(name: string): string {
+  return createHash("sha256").update(name).digest("hex").slice(0, 32);
 }
 
 async function isRegistered(path: string): Promise<boolean> {

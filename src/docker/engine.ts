@@ -165,6 +165,16 @@ export async function checkEngine(engine: Engine): Promise<void> {
   }
 }
 
+/** Where the engine keeps its images, on its own machine. Throws TransientError DOCKER_UNREACHABLE. */
+export async function findDataFolder(engine: Engine): Promise<string | undefined> {
+  try {
+    const info: { DockerRootDir?: string } = await engine.docker.info();
+    return info.DockerRootDir;
+  } catch (error) {
+    throw engineLost(engine, error);
+  }
+}
+
 /** The error for an engine that was there and is not any more (restarting, crashed): worth trying again. */
 export function engineLost(engine: Pick<Engine, "url">, cause: unknown): TransientError {
   return new TransientError(

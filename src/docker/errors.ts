@@ -66,7 +66,7 @@ export function isMissingImage(error: unknown): boolean {
   return engineStatus(error) === 404 && /no such image/i.test(engineText(error));
 }
 
-type RegistryFailure = "not-found" | "login" | "refused" | "unreachable" | "disk-full" | "other";
+type RegistryFailure = "not-found" | "login" | "refused" | "rate-limited" | "unreachable" | "disk-full" | "other";
 
 /**
  * Registries' answers reach us only as text, most of them with status 500 or inside a stream that began with 200.
@@ -75,6 +75,9 @@ type RegistryFailure = "not-found" | "login" | "refused" | "unreachable" | "disk
 const REGISTRY_FAILURES: readonly (readonly [RegistryFailure, RegExp])[] = [
   // write /var/lib/docker/tmp/GetImageBlob1: no space left on device
   ["disk-full", /no space left on device|disk quota exceeded/i],
+  // toomanyrequests: You have reached your pull rate limit.
+  // … 429 Too Many Requests
+  ["rate-limited", /toomanyrequests|too many requests|rate limit/i],
   // Get "https://r/v2/x/manifests/1": no basic auth credentials
   // unauthorized: authentication required
   // unauthorized: incorrect username or password
@@ -94,11 +97,10 @@ const REGISTRY_FAILURES: readonly (readonly [RegistryFailure, RegExp])[] = [
   // … connect: connection refused
   // net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)
   // … i/o timeout, EOF, connection reset by peer, TLS handshake timeout
-  // toomanyrequests: You have reached your pull rate limit.
   // received unexpected HTTP status: 503 Service Unavailable
   [
     "unreachable",
-    /no such host|connection refused|timeout|timed out|request canceled|\bEOF\b|connection reset|toomanyrequests|HTTP status: 5\d\d|network is unreachable|no route to host|server misbehaving/i,
+    /no such host|connection refused|timeout|timed out|request canceled|\bEOF\b|connection reset|HTTP status: 5\d\d|network is unreachable|no route to host|server misbehaving/i,
   ],
 ];
 
@@ -121,6 +123,8 @@ export function pullError(image: string, cause: unknown): UserError | TransientE
         hint: "Run `docker login` for this registry as the worker's user, or set registry_credentials on the work pool.",
         cause,
       });
+    case "rate-limited":
+      return new TransientError("REGISTRY_RATE_LIMITED", `Image "${image}" could not be pulled: ${text}`, { cause });
     case "unreachable":
       return new TransientError("REGISTRY_UNREACHABLE", `Image "${image}" could not be pulled: ${text}`, { cause });
     case "disk-full":
@@ -134,6 +138,8 @@ export function pullError(image: string, cause: unknown): UserError | TransientE
 export function pushError(image: string, cause: unknown): UserError | TransientError {
   const text = engineText(cause);
   switch (classifyRegistryFailure(text)) {
+    case "rate-limited":
+      return new TransientError("REGISTRY_RATE_LIMITED", `Image "${image}" could not be pushed: ${text}`, { cause });
     case "unreachable":
       return new TransientError("REGISTRY_UNREACHABLE", `Image "${image}" could not be pushed: ${text}`, { cause });
     case "disk-full":

@@ -66,6 +66,26 @@ export async function pullImage(engine: Engine, request: PullRequest): Promise<v
   }
 }
 
+/**
+ * Takes one name away from an image, and the image with its last one. `in-use`: a container has it, running or not.
+ * Throws TransientError DOCKER_UNREACHABLE.
+ */
+export async function removeImage(engine: Engine, image: string): Promise<"removed" | "in-use" | "absent"> {
+  try {
+    await engine.docker.getImage(image).remove();
+    return "removed";
+  } catch (error) {
+    switch (engineStatus(error)) {
+      case 404:
+        return "absent";
+      case 409:
+        return "in-use";
+      default:
+        throw isEngineGone(error) ? engineLost(engine, error) : error;
+    }
+  }
+}
+
 /** Gives an image one more name. Throws the engine's answer for a name that is none. */
 export async function tagImage(engine: Engine, image: string, newName: string): Promise<void> {
   const { name, tag } = parseImageReference(newName);

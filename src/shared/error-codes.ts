@@ -65,6 +65,7 @@ export const ERROR_CODES = {
   BUILDER_UNFIT: { status: 400, fault: "user" },
   CONTAINER_REFUSED: { status: 400, fault: "user" },
   REGISTRY_UNREACHABLE: { status: 503, fault: "world" },
+  REGISTRY_RATE_LIMITED: { status: 503, fault: "world" },
   DOCKER_DISK_FULL: { status: 507, fault: "user" },
   // Releases.
   PLAN_CHANGED: { status: 409, fault: "user" },

@@ -43,7 +43,7 @@ const pullFailures: [string, number | "in the stream", string][] = [
     500,
     "REGISTRY_UNREACHABLE",
   ],
-  ["toomanyrequests: You have reached your pull rate limit.", 429, "REGISTRY_UNREACHABLE"],
+  ["toomanyrequests: You have reached your pull rate limit.", 429, "REGISTRY_RATE_LIMITED"],
   ["unexpected EOF", "in the stream", "REGISTRY_UNREACHABLE"],
   [
     "failed to register layer: Error processing tar file(exit status 1): write /x: no space left on device",
@@ -68,7 +68,7 @@ describe("a pull that fails", () => {
       const failure = await failureOf(pullImage(await fake.connect(), { image: "r.example/etl:9" }));
 
       assert.equal(failure.code, code);
-      assert.equal(failure.isTransient, code === "REGISTRY_UNREACHABLE");
+      assert.equal(failure.isTransient, ["REGISTRY_UNREACHABLE", "REGISTRY_RATE_LIMITED"].includes(code));
       assert.ok(failure.message.includes(text), failure.message);
       assert.match(failure.message, /r\.example\/etl:9/);
     });

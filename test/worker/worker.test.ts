@@ -94,6 +94,7 @@ async function startTestWorker(
         drainSeconds: Number.POSITIVE_INFINITY,
         keepFailedSeconds: 0,
         startingLimit: 8,
+        diskHighPercent: 100,
         allow: undefined,
         logLimitBytes: 1_000_000,
         environment: { PREFECT_API_URL: plane.apiUrl },

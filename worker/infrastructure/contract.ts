@@ -82,7 +82,7 @@ export interface Infrastructure {
   checkReady(): Promise<void>;
   /**
    * Starts one run. Whatever it made is undone when it throws. Throws UserError JOB_INVALID, IMAGE_NOT_FOUND,
-   * IMAGE_PULL_REFUSED, CONTAINER_REFUSED …, TransientError DOCKER_UNREACHABLE, REGISTRY_UNREACHABLE; the signal's
+   * IMAGE_PULL_REFUSED, CONTAINER_REFUSED …, TransientError DOCKER_UNREACHABLE, REGISTRY_UNREACHABLE, REGISTRY_RATE_LIMITED; the signal's
    * reason when it aborts before the run was started.
    */
   start(job: Job, note: StartNote, signal: AbortSignal): Promise<StartedRun>;

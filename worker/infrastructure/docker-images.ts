@@ -20,7 +20,15 @@ interface ImageProvider {
   provide(wanted: WantedImage, note: StartNote, signal: AbortSignal): Promise<void>;
 }
 
-export function createImageProvider(engine: Engine): ImageProvider {
+/** `onPulled` is told of images that were not here before. */
+export function createImageProvider(engine: Engine, onPulled: (image: string) => Promise<void>): ImageProvider {
+  const pullAndTell = async (wanted: WantedImage, listeners: ReadonlySet<StartNote>): Promise<void> => {
+    const wasHere = (await findImage(engine, wanted.image)) !== undefined;
+    await pull(engine, wanted, listeners);
+    if (!wasHere) {
+      await onPulled(wanted.image);
+    }
+  };
   const pulls = new Map<string, { done: Promise<void>; listeners: Set<StartNote> }>();
   return {
     provide: async (wanted, note, signal) => {
@@ -33,7 +41,7 @@ export function createImageProvider(engine: Engine): ImageProvider {
       note(`${message} ${wanted.image}`, describeStep(wanted, { status: "pulling", attempt: 1 }));
       const listeners = underWay?.listeners ?? new Set();
       listeners.add(note);
-      const done = underWay?.done ?? pull(engine, wanted, listeners).finally(() => pulls.delete(key));
+      const done = underWay?.done ?? pullAndTell(wanted, listeners).finally(() => pulls.delete(key));
       pulls.set(key, { done, listeners });
       await unlessAborted(done, signal).finally(() => listeners.delete(note));
       note(`Image ${wanted.image} is here`, describeStep(wanted, { status: "pulled", attempt: 1 }));

@@ -19,8 +19,19 @@ import type { Allowed } from "./isolation.ts";
 
 const MAX_NAME_TRIES = 1000;
 
+interface DockerOptions {
+  /** What the worker's operator lets jobs ask for. */
+  allow?: Allowed;
+  /** Told of every image that is pulled and was not here before. */
+  onPulled?: (image: string) => Promise<void>;
+}
+
 /** Runs as containers of one Docker engine. */
-export function createDockerInfrastructure(engine: Engine, workingDirectory: string, allow?: Allowed): Infrastructure {
+export function createDockerInfrastructure(
+  engine: Engine,
+  workingDirectory: string,
+  { allow, onPulled = () => Promise.resolve() }: DockerOptions = {},
+): Infrastructure {
   const host = {
     platform: process.platform,
     engineVersion: engine.version,
@@ -28,7 +39,7 @@ export function createDockerInfrastructure(engine: Engine, workingDirectory: str
     workingDirectory,
     allow,
   };
-  const images = createImageProvider(engine);
+  const images = createImageProvider(engine, onPulled);
   return {
     type: "docker",
     checkReady: () => checkEngine(engine),

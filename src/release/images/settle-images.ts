@@ -74,7 +74,11 @@ async function findPublished(name: ImageName, tag: string, options: ImageSession
 }
 
 function isBlind(error: unknown): boolean {
-  return hasCode(error, "REGISTRY_UNREACHABLE") || hasCode(error, "IMAGE_PULL_REFUSED");
+  return (
+    hasCode(error, "REGISTRY_UNREACHABLE") ||
+    hasCode(error, "REGISTRY_RATE_LIMITED") ||
+    hasCode(error, "IMAGE_PULL_REFUSED")
+  );
 }
 
 async function findLocal(engine: Engine, image: PlannedImage): Promise<string | undefined> {
