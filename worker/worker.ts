@@ -8,6 +8,7 @@ import { drainRuns } from "./drain.ts";
 import type { StartedRun } from "./infrastructure/contract.ts";
 import { repeat, tickOnce } from "./loop.ts";
 import { createFeatureCheck } from "./plane-features.ts";
+import { createPullAhead } from "./pull-ahead.ts";
 import { createRenewal, RENEW_SECONDS } from "./renew-claims.ts";
 import { errorFields } from "./report.ts";
 import { type RunDependencies, type RunInFlight, type RunOffer, runFlowRun } from "./run-flow-run.ts";
@@ -65,7 +66,8 @@ export async function runWorker(dependencies: WorkerDependencies, stop: AbortSig
   const adoption = createAdoption(own, runs.attempts, (run) => adoptRun(own, runs, run));
   const hasFeature = createFeatureCheck(client);
   const take = createTaker({ ...own, hasFeature }, runs, settings.pollSeconds);
-  const renew = createRenewal({ ...own, hasFeature, pullAhead: () => undefined, isStopping: () => stop.aborted }, runs);
+  const pullAhead = createPullAhead({ ...own, signal: AbortSignal.any([stop, signal]) });
+  const renew = createRenewal({ ...own, hasFeature, pullAhead, isStopping: () => stop.aborted }, runs);
   const heartbeat = () => sendHeartbeat(own, stop.aborted);
   // The plane counts a worker as online from its first heartbeat, so that comes before the first poll.
   await tickOnce({ name: "heartbeat", logger }, heartbeat);

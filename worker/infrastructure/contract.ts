@@ -86,6 +86,10 @@ export interface Infrastructure {
    * reason when it aborts before the run was started.
    */
   start(job: Job, note: StartNote, signal: AbortSignal): Promise<StartedRun>;
+  /**
+   * Fetches what runs of an image will need; left out where nothing is fetched. Throws as `start` does for the image.
+   */
+  pullAhead?(image: string, signal: AbortSignal): Promise<"pulled" | "here">;
   /** Every run of a pool that this place holds, whoever started it, running or ended. Throws TransientError. */
   listRuns(workPoolId: string): Promise<FoundRun[]>;
 }

@@ -43,6 +43,18 @@ export function createDockerInfrastructure(
   return {
     type: "docker",
     checkReady: () => checkEngine(engine),
+    pullAhead: async (image, signal) => {
+      let outcome: "pulled" | "here" = "here";
+      await images.provide(
+        // A tag that may have moved is asked for again by the run itself.
+        { image, pullPolicy: "IfNotPresent", credentials: undefined },
+        (_message, step) => {
+          outcome = step?.kind === "image" && step.pull.status === "pulled" ? "pulled" : outcome;
+        },
+        signal,
+      );
+      return outcome;
+    },
     start: async (job, note, signal) => {
       const spec = buildContainerSpec(job, host);
       for (const message of spec.notes) {
