@@ -4,13 +4,13 @@ import { build, type Plugin } from "esbuild";
 
 const root = join(import.meta.dirname, "..");
 
-/** What only `docker` over `ssh://` needs; the action's engine is a socket or TCP. */
+/** What only `docker` over `ssh://` needs; the engine of a bundle is a socket or TCP. */
 const SSH_MODULES = /^(ssh2|cpu-features)$/;
 
 /** Of package.json only the version is read; taking in the rest would change the bundle with every script. */
-const shrinkPackageJson: Plugin = {
+export const shrinkPackageJson: Plugin = {
   name: "shrink-package-json",
-  setup({ onLoad, onResolve }) {
+  setup({ onLoad }) {
     onLoad({ filter: /package\.json$/ }, async ({ path }) => {
       if (path !== join(root, "package.json")) {
         return undefined;
@@ -18,9 +18,15 @@ const shrinkPackageJson: Plugin = {
       const { version } = JSON.parse(await readFile(path, "utf8"));
       return { contents: JSON.stringify({ version }), loader: "json" };
     });
+  },
+};
+
+export const leaveOutSsh: Plugin = {
+  name: "leave-out-ssh",
+  setup({ onLoad, onResolve }) {
     onResolve({ filter: SSH_MODULES }, ({ path }) => ({ path, namespace: "left-out" }));
     onLoad({ filter: /.*/, namespace: "left-out" }, ({ path }) => ({
-      contents: `exports.Client = class { constructor() { throw new Error("${path} is not part of the action: use a Docker engine that listens on a socket or on TCP"); } };`,
+      contents: `exports.Client = class { constructor() { throw new Error("${path} is not part of this bundle: use a Docker engine that listens on a socket or on TCP"); } };`,
       loader: "js",
     }));
   },
@@ -54,7 +60,7 @@ export async function buildAction(): Promise<BuiltFile[]> {
     // A bundle resolves no modules of its own; who asks gets nothing and does without.
     define: { "import.meta.url": "undefined" },
     logLevel: "warning",
-    plugins: [shrinkPackageJson],
+    plugins: [shrinkPackageJson, leaveOutSsh],
   });
   // dockerode reads these when it is loaded, from a folder beside the bundle.
   const protos = await Promise.all(
@@ -71,7 +77,7 @@ export async function buildAction(): Promise<BuiltFile[]> {
 }
 
 /** The licenses of all packages that are in the bundle ask for their texts to go with it. */
-async function collectLicenses(inputs: readonly string[]): Promise<string> {
+export async function collectLicenses(inputs: readonly string[]): Promise<string> {
   const packages = new Set(
     inputs.flatMap((path) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? []),
   );

@@ -14,6 +14,9 @@ export class LiveBus {
   readonly #events = new Set<Listener<ReceivedEvent>>();
   readonly #logs = new Set<Listener<readonly Log[]>>();
 
+  /** State changes of flow runs that this process has committed, by the type of the new state. */
+  readonly transitions = new Map<string, number>();
+
   get hasEventListeners(): boolean {
     return this.#events.size > 0;
   }
@@ -30,11 +33,20 @@ export class LiveBus {
     tx.afterCommit(() => {
       for (const event of events) {
         this.publishEvent(event);
+        this.#countTransition(event);
       }
     });
   }
 
   announceLogs(tx: Announcing, logs: readonly (Log & { id: string })[]): void {
+  #countTransition({ resource, payload }: ReceivedEvent): void {
+    const type = resource["prefect.state-type"];
+    const isFlowRun = resource["prefect.resource.id"]?.startsWith("prefect.flow-run.") === true;
+    if (type !== undefined && isFlowRun && "validated_state" in payload) {
+      this.transitions.set(type, (this.transitions.get(type) ?? 0) + 1);
+    }
+  }
+
     tx.announce(
       "logs",
       logs.map(({ id }) => id),

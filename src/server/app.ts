@@ -7,7 +7,9 @@ import type { App, AppDeps } from "./app-deps.ts";
 import { buildAuthHook } from "./auth.ts";
 import { buildBrowserGuard } from "./browser-guard.ts";
 import { answerError, answerUnroutable, MAX_BODY_BYTES, UnreadableBody } from "./errors.ts";
+import { PlaneMetrics } from "./metrics.ts";
 import { parseJson } from "./parse-json.ts";
+import { registerMetrics } from "./routes/flowyard/metrics.ts";
 import { registerRoutes } from "./routes.ts";
 
 /** Names of flows and pools travel in paths; Prefect puts no limit on them, the database of most users does. */
@@ -36,6 +38,11 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ detail: "Not Found", code: "NOT_FOUND" }));
   readEveryBodyAsJson(app);
   await registerSocketSupport(app);
+  const metrics = new PlaneMetrics(deps);
+  app.addHook("onResponse", (request, reply, done) => {
+    metrics.note(request, reply);
+    done();
+  });
   app.addHook("onRequest", buildBrowserGuard({ hasCredentials: deps.credentials !== null }));
   if (deps.credentials !== null) {
     app.addHook("onRequest", buildAuthHook(deps.credentials));
@@ -49,6 +56,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   await app.register(
     (api, _options, done) => {
       registerRoutes(api.withTypeProvider<ZodTypeProvider>(), deps);
+      registerMetrics(api.withTypeProvider<ZodTypeProvider>(), metrics);
       done();
     },
     { prefix: "/api" },

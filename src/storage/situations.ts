@@ -202,6 +202,16 @@ export class SituationStore {
     );
   }
 
+  /** How many runs are in states of a type, counted up to `most`. */
+  async countRuns(stateType: StateType, most: number): Promise<number> {
+    const counted = this.#db.selectFrom("flow_runs").select("id").where("state_type", "=", stateType).limit(most);
+    const row = await this.#db
+      .selectFrom(counted.as("counted"))
+      .select(sql<number>`count(*)`.as("count"))
+      .executeTakeFirstOrThrow();
+    return Number(row.count);
+  }
+
   /** Task runs of a flow run that have not begun, with their tags. */
   async listPendingTasks(flowRunId: string, limit: number): Promise<{ id: string; name: string; tags: string[] }[]> {
     const rows = await this.#db
