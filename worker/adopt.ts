@@ -3,7 +3,7 @@ import type { Worker } from "../src/prefect-api/workers.ts";
 import type { Logger } from "../src/shared/logger.ts";
 import type { WorkerSettings } from "./config.ts";
 import type { FoundRun, Infrastructure, StartedRun } from "./infrastructure/contract.ts";
-import { errorFields, proposeState } from "./report.ts";
+import { errorFields, NOT_STARTED, proposeState } from "./report.ts";
 import type { RunFacts } from "./run-facts.ts";
 import { submittingId } from "./supervise.ts";
 import type { Claim, WorkerHome } from "./worker-home.ts";
@@ -48,6 +48,9 @@ export function createAdoption(
     own.logger.debug({ infrastructure: found.run.what, what }, "Found");
     switch (what) {
       case "take":
+        if (await isGivenUp(own, found)) {
+          await found.run.stop(0);
+        }
         if (await own.home.takeOver(found.run.key)) {
           take(found.run);
         }
@@ -91,6 +94,18 @@ export function createAdoption(
       }
     },
   };
+}
+
+/**
+ * The engine did not answer while this worker started it, and did so all the same: its run is reported as never started,
+ * so its flow must not begin.
+ */
+async function isGivenUp(own: AdoptDependencies, { run, status }: FoundRun): Promise<boolean> {
+  if (status !== "running" || run.facts.worker_instance !== own.home.instance) {
+    return false;
+  }
+  const current = await own.client.flowRuns.find(run.facts.flow_run_id);
+  return current?.state?.type === "CRASHED" && (current.state.message?.startsWith(NOT_STARTED) ?? false);
 }
 
 async function selectOrphans(own: AdoptDependencies, found: readonly FoundRun[]): Promise<FoundRun[]> {

@@ -14,6 +14,9 @@ export interface ReportDependencies {
   signal: AbortSignal;
 }
 
+/** How the message of a run begins that could not be started. */
+export const NOT_STARTED = "The run could not be started.";
+
 /** CANCELLED is forced, as a run is cancelled whatever it was doing; CRASHED leaves a final state alone. */
 export async function reportState(
   own: ReportDependencies,

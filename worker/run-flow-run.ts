@@ -9,7 +9,7 @@ import { buildJob, type Job, OWN_VARIABLES, selectRunSettings } from "./job.ts";
 import { fillJobTemplate, mergeJobVariables, resolveReferences } from "./job-template.ts";
 import { keepTrying } from "./keep-trying.ts";
 import type { OpenRelay } from "./relay/open-relay.ts";
-import { describeError, errorFields, proposeState, reportState } from "./report.ts";
+import { describeError, errorFields, NOT_STARTED, proposeState, reportState } from "./report.ts";
 import { type RunOutcome, type SuperviseDependencies, submittingId, superviseRun } from "./supervise.ts";
 import type { WorkerHome } from "./worker-home.ts";
 
@@ -160,7 +160,7 @@ async function startRun(own: RunDependencies, run: RunInFlight, claimed: Claimed
       await reportCancelled(own, flowRun.id);
     } else {
       own.logger.error({ ...errorFields(error) }, "The run could not be started");
-      const message = `The run could not be started. ${describeError(error)}`;
+      const message = `${NOT_STARTED} ${describeError(error)}`;
       await reportState(own, flowRun.id, { type: "CRASHED", message });
     }
     await own.home.dropClaim(attempt);

@@ -41,7 +41,7 @@ export interface ListedContainer {
 /** An engine that is alive answers a look within milliseconds, on a loaded host within seconds. */
 const LOOK_TIMEOUT_MS = 15_000;
 /** Making and starting a container waits for disks, networks and the engine's own queue. */
-const CHANGE_TIMEOUT_MS = 90_000;
+const CHANGE_TIMEOUT_MS = 60_000;
 const NO_TIME = /^0001-/;
 
 type Creation = { outcome: "created"; id: string } | { outcome: "name-taken" };

@@ -475,3 +475,15 @@ test("more output than the limit is not stored, and the log says how much", asyn
   });
   assert.ok((await listOutput(id)).length < 10);
 });
+
+test("a run that is started all the same after it was given up is ended", async () => {
+  const pool = await createPool();
+  const machine = createFakeMachine();
+  await using _worker = await startTestWorker(pool, {}, { machine });
+  const { id } = await createRun(pool, { start: "late", reports: "hangs" });
+
+  await waitForState(id, "CRASHED");
+  await waitUntil(async () => machine.containers.size === 0, { timeoutMs: 30_000, what: "nothing left" });
+
+  assert.equal((await client.flowRuns.get(id)).state_type, "CRASHED");
+});

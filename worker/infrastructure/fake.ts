@@ -9,10 +9,10 @@ import type { Exit, FoundRun, Infrastructure, StartedRun } from "./contract.ts";
 
 /**
  * What the job variable `fake` asks for: how the start goes, what the "engine" reports, and how the end looks.
- * `reports: hangs` runs until it is stopped; `nothing` ends without a word to the plane.
+ * `start: late` is told as lost and comes about all the same. `reports: hangs` runs until it is stopped; `nothing` ends without a word to the plane.
  */
 const FakeRun = z.object({
-  start: z.enum(["works", "refused", "lost", "broken"]).default("works"),
+  start: z.enum(["works", "refused", "lost", "late", "broken"]).default("works"),
   reports: z.enum(["completed", "failed", "running", "nothing", "hangs"]).default("completed"),
   seconds: z.number().default(0),
   lines: z.array(z.string()).default([]),
@@ -87,6 +87,9 @@ export function createFakeInfrastructure(client: FakeClient, machine = createFak
       infrastructure.started.push(job.flowRun.id);
       const container = startContainer(client, job, fake);
       containers.set(container.key, container);
+      if (fake.start === "late") {
+        throw new TransientError("DOCKER_UNREACHABLE", "The fake engine did not answer");
+      }
       const running = [...containers.values()].filter(({ exit }) => exit === undefined).length;
       infrastructure.mostAtOnce = Math.max(infrastructure.mostAtOnce, running);
       return buildStartedRun(machine, container);
@@ -112,6 +115,8 @@ function refuseStart({ start }: FakeRun): void {
       return;
     case "refused":
       throw new UserError("IMAGE_NOT_FOUND", "There is no such fake image.", { hint: "Make one." });
+    case "late":
+      return;
     case "lost":
       throw new TransientError("DOCKER_UNREACHABLE", "The fake engine went away");
     case "broken":
