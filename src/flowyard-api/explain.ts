@@ -24,6 +24,7 @@ export const EXPLANATION_CODES = {
   POOL_TYPE_UNSERVED: "waits",
   NO_WORKER: "waits",
   WORKERS_OFFLINE: "waits",
+  WORKERS_DRAINING: "waits",
   QUEUE_NOT_POLLED: "waits",
   DEPLOYMENT_LIMIT_FULL: "waits",
   POOL_LIMIT_FULL: "waits",

@@ -17,6 +17,8 @@ export interface KnownWorker {
 export interface PoolWorkers {
   total: number;
   online: number;
+  /** Of those that are online: take no more runs. */
+  draining: number;
   /** A few: the one asked for first, then the most recently heard of. */
   workers: KnownWorker[];
 }
@@ -64,6 +66,8 @@ export class SituationStore {
       .select([
         sql<number>`count(*) over ()`.as("total"),
         sql<number>`sum(case when w.online_until >= ${now} then 1 else 0 end) over ()`.as("online"),
+        sql<number>`sum(case when w.online_until >= ${now}
+          and (w.draining_since is not null or w.stopping_since is not null) then 1 else 0 end) over ()`.as("draining"),
       ])
       .where("w.work_pool_id", "=", poolId)
       .orderBy(sql`case when w.name = ${name ?? ""} then 0 else 1 end`)
@@ -74,6 +78,7 @@ export class SituationStore {
     return {
       total: Number(rows[0]?.total ?? 0),
       online: Number(rows[0]?.online ?? 0),
+      draining: Number(rows[0]?.draining ?? 0),
       workers: rows.map((row) => ({
         name: row.name,
         last_heartbeat_time: row.last_heartbeat_time,

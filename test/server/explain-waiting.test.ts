@@ -102,6 +102,22 @@ test("workers that are gone are named with the time of their last heartbeat", as
   assert.deepEqual([answer.blame, kinds(answer)], ["infrastructure", ["worker"]]);
 });
 
+test("workers that take no more runs are told from such that are not there", async () => {
+  await using plane = await buildTestPlane();
+  const run = await createRun(plane, (await createDeployment(plane)).id);
+  await beat(plane, "w1");
+  await call(plane, "POST", "/flowyard/work_pools/pool/claims/renew", { worker_name: "w1", claims: [] });
+  await call(plane, "POST", "/flowyard/work_pools/pool/workers/w1/drain", {});
+
+  const answer = await explain(plane, run.id);
+
+  assert.equal(answer.reason_code, "WORKERS_DRAINING");
+  assert.match(answer.sentence, /^The only worker of work pool "pool" that is online takes no more runs: drained by /);
+  assert.match(answer.next_step, /flowyard worker drain pool\/NAME --undo$/);
+  await beat(plane, "w2");
+  assert.notEqual((await explain(plane, run.id)).reason_code, "WORKERS_DRAINING");
+});
+
 test("workers that serve other queues are told from none", async () => {
   await using plane = await buildTestPlane();
   const run = await createRun(plane, (await createDeployment(plane)).id, { work_queue_name: "urgent" });

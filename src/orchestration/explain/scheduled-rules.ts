@@ -207,6 +207,25 @@ const decideNoWorker: ExplanationRule = (situation) => {
   });
 };
 
+const decideDraining: ExplanationRule = (situation) => {
+  const { pool, workers } = situation;
+  if (pool === null || workers === null || workers.online === 0 || workers.draining < workers.online) {
+    return undefined;
+  }
+  const which = `of work pool ${quote(pool.name)}`;
+  const who =
+    workers.online === 1
+      ? `The only worker ${which} that is online takes`
+      : `All ${workers.online} workers ${which} that are online take`;
+  return buildCause("WORKERS_DRAINING", {
+    sentence: `${who} no more runs: drained by an operator, or about to stop; ${describeDue(situation)}.`,
+    next: `Start another one, or let one take runs again: flowyard worker drain ${shellWord(`${pool.name}/NAME`)} --undo`,
+    since: dueAt(situation),
+    blame: "operator",
+    evidence: workers.workers.map(describeWorkerFact),
+  });
+};
+
 const decideNotPolled: ExplanationRule = (situation) => {
   const { pool, queue, workers } = situation;
   if (pool === null || queue === null || workers === null || workers.online === 0 || queue.is_polled) {
@@ -272,6 +291,7 @@ const RULES: readonly ExplanationRule[] = [
   decideQueuePaused,
   decideUnservedType,
   decideNoWorker,
+  decideDraining,
   decideNotPolled,
   decideDeploymentLimit,
   decidePoolLimit,
