@@ -33,8 +33,8 @@ interface MetricsOptions {
 export function createWorkerMetrics({ workerName, pool, version, relayFolder }: MetricsOptions): WorkerMetrics {
   const registry = new Registry();
   registry.setDefaultLabels({ worker_name: workerName, work_pool_name: pool });
-  collectDefaultMetrics({ register: registry });
   const registers = [registry];
+  let hasProcessMetrics = false;
   const taken = new Counter({
     name: "flowyard_worker_claims_total",
     help: "Runs taken from the plane (claimed), or from a worker that is gone (adopted).",
@@ -82,7 +82,13 @@ export function createWorkerMetrics({ workerName, pool, version, relayFolder }: 
     noteExit: (reason) => exits.inc({ reason }),
     noteGone: () => inHand.dec(),
     notePlaneRequest: (succeeded) => requests.inc({ outcome: succeeded ? "answered" : "failed" }),
-    render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+    render: async () => {
+      if (!hasProcessMetrics) {
+        hasProcessMetrics = true; // they watch the process, so they are only made for who asks
+        collectDefaultMetrics({ register: registry });
+      }
+      return { contentType: registry.contentType, text: await registry.metrics() };
+    },
   };
 }
 
