@@ -90,7 +90,10 @@ def main():
 
     flow_engine.load_flow = load_flow_without_hooks
     import runpy
+    import warnings
 
+    # That the package has loaded its engine already is no news for the run's log.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")
     sys.argv = ["prefect.engine"]
     runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
 
