@@ -22,7 +22,7 @@ import type { WorkerHome } from "./worker-home.ts";
 
 /** A cancelled run is heard of within this, and its grace begins. */
 const CANCELLATION_POLL_SECONDS = 1;
-const ADOPTION_SECONDS = 15;
+const ADOPTION_SECONDS = 5;
 
 export interface WorkerDependencies extends Omit<RunDependencies, "settings" | "client" | "home"> {
   client: PrefectClient;
@@ -68,7 +68,7 @@ export async function runWorker(dependencies: WorkerDependencies, stop: AbortSig
   const take = createTaker({ ...own, hasFeature }, runs, settings.pollSeconds);
   const pullAhead = createPullAhead({ ...own, signal: AbortSignal.any([stop, signal]) });
   const renew = createRenewal({ ...own, hasFeature, pullAhead, isStopping: () => stop.aborted }, runs);
-  const heartbeat = () => sendHeartbeat(own, stop.aborted);
+  const heartbeat = () => sendHeartbeat(own);
   // The plane counts a worker as online from its first heartbeat, so that comes before the first poll.
   await tickOnce({ name: "heartbeat", logger }, heartbeat);
   // What others left behind counts against the limit, so that comes before the first poll, too.
@@ -132,7 +132,7 @@ function adoptRun(own: WorkerDependencies, runs: RunsInHand, started: StartedRun
 }
 
 /** A pool that was deleted is made again when that is allowed, as Prefect's worker does. */
-async function sendHeartbeat({ client, settings, logger }: WorkerDependencies, _isDraining: boolean): Promise<void> {
+async function sendHeartbeat({ client, settings, logger }: WorkerDependencies): Promise<void> {
   const beat = () =>
     client.workPools.sendHeartbeat(settings.pool, {
       name: settings.name,

@@ -32,6 +32,34 @@ function describeAdoption(type: PlaceType, skip: string | false): void {
       await stage?.close();
     });
 
+    test("replacing workers one after the other loses no run and starts none twice", async () => {
+      const runs: string[] = [];
+      const create = async (count: number) => {
+        for (let index = 0; index < count; index += 1) {
+          runs.push(await stage.createRun({ lines: 50, gate: "." }));
+        }
+      };
+      let worker = await stage.startWorker();
+      for (const flags of [[], ["--on-stop", "leave"], []]) {
+        await create(4);
+        const next = stage.startWorker({}, ...flags);
+        worker.child.kill("SIGTERM");
+        await create(4);
+        worker = await next;
+      }
+
+      for (const id of runs) {
+        const run = await stage.waitForState(id, "COMPLETED", 60_000);
+        assert.equal(run.run_count, 1);
+        await waitUntil(async () => (await stage.listOutput(id)).length === 51, {
+          timeoutMs: 30_000,
+          what: `all lines of ${id}`,
+        });
+      }
+      worker.child.kill("SIGKILL");
+      await worker.finish(5000);
+    });
+
     test(`${RUNS} runs end as they would have, each once, with every line once`, async () => {
       const first = await stage.startWorker();
       const runs: { id: string; end: string }[] = [];
