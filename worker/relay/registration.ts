@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { findProcessStart } from "../process-identity.ts";
@@ -24,14 +24,28 @@ export function hashSettings({ api, hosts, maxSpoolBytes }: Omit<RelaySettings, 
     .digest("hex");
 }
 
-/** Stays when the relay ends: the next one takes the same port, which containers know. */
-export async function register(settings: RelaySettings, port: number): Promise<void> {
+/**
+ * Stays when the relay ends: the next one takes the same port, which containers know. False when another relay that lives
+ * was first: of several that start in a new folder, each at a port of its own, one is the relay. (Later ones begin with
+ * the port that is known, and only one of them gets it.)
+ */
+export async function register(settings: RelaySettings, port: number): Promise<boolean> {
+  const { folder } = settings;
   const started = (await findProcessStart(process.pid)) ?? "";
-  const draft = `${fileOf(settings.folder)}.${process.pid}`;
+  const draft = `${fileOf(folder)}.${process.pid}`;
   await writeFile(draft, JSON.stringify({ pid: process.pid, started, port, settings: hashSettings(settings) }), {
     mode: 0o600,
   });
-  await rename(draft, fileOf(settings.folder));
+  const isFirst = await link(draft, fileOf(folder)).then(
+    () => true,
+    () => false,
+  );
+  if (isFirst || (await findRegistration(folder))?.isAlive === true) {
+    await rm(draft);
+    return isFirst;
+  }
+  await rename(draft, fileOf(folder));
+  return true;
 }
 
 /** The last relay of the folder, and whether its process is alive. */

@@ -16,18 +16,25 @@ export async function runRelay(
   const logger = createWorkerLogger(settings.logFormat, (line) => process.stderr.write(line));
   const known = await findRegistration(settings.folder);
   if (known?.isAlive === true) {
-    throw new UserError("RELAY_RUNNING", `A relay of ${settings.folder} is running already, as process ${known.pid}.`, {
-      hint: "Stop it first, or give this one its own FLOWYARD_HOME.",
-    });
+    throw buildRunningError(settings.folder, known.pid);
   }
   const relay = await startRelay(
     { ...settings, port: settings.port === 0 ? (known?.port ?? 0) : settings.port },
     logger,
   );
-  await register(settings, relay.port);
+  if (!(await register(settings, relay.port))) {
+    await relay.stop();
+    throw buildRunningError(settings.folder, (await findRegistration(settings.folder))?.pid);
+  }
   while (!stop.aborted && (await findRegistration(settings.folder))?.pid === process.pid) {
     await sleep(LOOK_MS, stop);
   }
   await relay.stop();
   logger.info({}, "Relay stopped");
+}
+
+function buildRunningError(folder: string, pid: number | undefined): UserError {
+  return new UserError("RELAY_RUNNING", `A relay of ${folder} is running already, as process ${pid}.`, {
+    hint: "Stop it first, or give this one its own FLOWYARD_HOME.",
+  });
 }

@@ -45,6 +45,22 @@ describe("the relay of a machine", () => {
     assert.equal(await isHealthy(first.port), true);
   });
 
+  test("is one and the same for workers that start at the same moment", async () => {
+    const dependencies = describeRelay();
+
+    const places = await Promise.all([1, 2, 3].map(() => provideRelay(dependencies)));
+
+    const stays = await findRegistration(dependencies.settings.folder);
+    assert.deepEqual(
+      places.map(({ port }) => port),
+      [stays?.port, stays?.port, stays?.port],
+    );
+    const readLog = () => readFile(join(dependencies.settings.folder, "relay.log"), "utf8");
+    const countEnds = async () => (await readLog()).match(/is running already/g)?.length ?? 0;
+    await waitUntil(async () => (await countEnds()) >= 2, { timeoutMs: 10_000, what: "the end of the others" });
+    assert.equal(await isHealthy(stays?.port ?? 0), true);
+  });
+
   test("is started again at its port when it was killed", async () => {
     const dependencies = describeRelay();
     const { port } = await provideRelay(dependencies);
