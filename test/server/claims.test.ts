@@ -114,7 +114,7 @@ describe("claiming", () => {
       call(plane, "POST", `/flowyard/work_pools/${pool}/claim`, { worker_name: "a", capacity: 1, ...body });
     await call(plane, "PATCH", "/work_pools/pool", { is_paused: true });
 
-    assert.deepEqual((await ask("pool")).body, { claimed: [] });
+    assert.deepEqual((await ask("pool")).body, { claimed: [], draining: false });
     assert.equal((await ask("nowhere")).status, 404);
     assert.equal((await ask("pool", { work_queue_names: ["nowhere"] })).status, 404);
     assert.equal((await ask("pool", { capacity: 0 })).status, 422);
@@ -212,7 +212,7 @@ describe("a claim that is renewed", () => {
       claims: [],
     });
 
-    assert.deepEqual(answer.body, { claims: [], images: ["etl:7"] });
+    assert.deepEqual(answer.body, { claims: [], images: ["etl:7"], draining: false });
   });
 });
 
