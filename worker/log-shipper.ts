@@ -41,6 +41,7 @@ export function createLogShipper(options: ShipperOptions): LogShipper {
   const { note, logger, signal } = options;
   const waiting: OutputEntry[] = [];
   const hurry = new AbortController();
+  const untilHurry = AbortSignal.any([hurry.signal, signal]); // one for all waits: each holds on to its sources
   const dropped = { lines: 0, characters: 0 };
   let waitingCharacters = 0;
   let sending: Promise<void> | undefined;
@@ -48,7 +49,7 @@ export function createLogShipper(options: ShipperOptions): LogShipper {
 
   async function sendAll(): Promise<void> {
     while (waiting.length > 0) {
-      await sleep(GATHER_MS, AbortSignal.any([hurry.signal, signal]));
+      await sleep(GATHER_MS, untilHurry);
       const batch = takeBatch(waiting);
       await sendBatch(options, batch);
       for (const entry of batch) {
