@@ -32,13 +32,12 @@ export class LiveBus {
     );
     tx.afterCommit(() => {
       for (const event of events) {
-        this.publishEvent(event);
         this.#countTransition(event);
+        this.publishEvent(event);
       }
     });
   }
 
-  announceLogs(tx: Announcing, logs: readonly (Log & { id: string })[]): void {
   #countTransition({ resource, payload }: ReceivedEvent): void {
     const type = resource["prefect.state-type"];
     const isFlowRun = resource["prefect.resource.id"]?.startsWith("prefect.flow-run.") === true;
@@ -47,6 +46,7 @@ export class LiveBus {
     }
   }
 
+  announceLogs(tx: Announcing, logs: readonly (Log & { id: string })[]): void {
     tx.announce(
       "logs",
       logs.map(({ id }) => id),
