@@ -6,7 +6,8 @@ import { relayFolder } from "./config.ts";
 import { provideRelay, type RelayDependencies, stopRelay, watchRelay } from "./provide-relay.ts";
 import type { RelayAccess } from "./run-environment.ts";
 import { buildRunAuthString } from "./run-token.ts";
-import { provideSecret, type RelaySettings } from "./start-relay.ts";
+import { provideSecret } from "./secret.ts";
+import type { RelaySettings } from "./start-relay.ts";
 
 /** The relay as a worker uses it. */
 export interface OpenRelay {

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { buildCredentials } from "../../src/client/credentials.ts";
@@ -9,6 +9,7 @@ import type { Logger } from "../../src/shared/logger.ts";
 import { forwardSpool } from "./forward-spool.ts";
 import { buildRelayApp } from "./relay-app.ts";
 import type { RelayDeps } from "./relay-deps.ts";
+import { provideSecret } from "./secret.ts";
 import { Spool } from "./spool.ts";
 import { SpoolInbox } from "./spool-inbox.ts";
 
@@ -36,7 +37,7 @@ export async function startRelay(settings: RelaySettings, logger: Logger): Promi
   const plane = { isThere: true };
   const deps: RelayDeps = {
     upstream,
-    secret: await readSecret(settings.folder),
+    secret: await provideSecret(settings.folder),
     spool,
     inbox: new SpoolInbox(spool, systemClock),
     logger,
@@ -81,25 +82,4 @@ async function listenEverywhere(
     port = typeof address === "object" && address !== null ? address.port : port;
   }
   return { apps, port };
-}
-
-const MIN_SECRET_CHARACTERS = 32;
-
-/** Made by whoever came first, relay or worker; both sign and check with it. */
-async function readSecret(folder: string): Promise<string> {
-  const secret = await provideSecret(folder);
-  if (secret.length < MIN_SECRET_CHARACTERS) {
-    throw new UserError("CONFIG_INVALID", `The relay's secret in ${folder} is too short to be one.`, {
-      hint: "Remove the file `secret` there; containers that were started with it lose their connection.",
-    });
-  }
-  return secret;
-}
-
-/** The secret of a relay's folder, made when there is none. */
-export async function provideSecret(folder: string): Promise<string> {
-  const path = join(folder, "secret");
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  await writeFile(path, crypto.randomUUID() + crypto.randomUUID(), { flag: "wx", mode: 0o600 }).catch(() => undefined);
-  return (await readFile(path, "utf8")).trim();
 }

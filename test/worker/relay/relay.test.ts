@@ -8,7 +8,8 @@ import { createPrefectClient, type PrefectClient } from "../../../src/client/pre
 import { refusalStatus } from "../../../src/client/refusal.ts";
 import { silentLogger } from "../../../src/shared/logger.ts";
 import { buildRunAuthString } from "../../../worker/relay/run-token.ts";
-import { provideSecret, type RunningRelay, startRelay } from "../../../worker/relay/start-relay.ts";
+import { provideSecret } from "../../../worker/relay/secret.ts";
+import { type RunningRelay, startRelay } from "../../../worker/relay/start-relay.ts";
 import { type PlaneProcess, startPlane } from "../../support/plane-process.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
