@@ -10,8 +10,8 @@ import type {
 import { anyOf, type Condition, combine } from "./conditions.ts";
 import type { Database } from "./database-types.ts";
 import { matchDeployment, matchFlow, matchTaskRun, matchWorkPool, matchWorkQueue } from "./filters.ts";
-import { listFlowRunParts, matchFlowRun } from "./flow-run-filter.ts";
-import type { Part } from "./walk.ts";
+import { BY_DEPLOYMENT, BY_FLOW, listFlowRunParts, matchFlowRun } from "./flow-run-filter.ts";
+import { type Lookup, listValues, type Part } from "./walk-plan.ts";
 
 /** What one request may ask of objects and of those that belong to them. */
 export interface CrossFilters {
@@ -43,6 +43,7 @@ interface Owner {
   condition: Condition;
   /** The column of the run that names the owner. */
   column: string;
+  index: Pick<Lookup, "keys" | "covers">;
   ids: RawBuilder<{ id: string }>;
 }
 
@@ -51,24 +52,24 @@ function matchOwners(filters: CrossFilters): Owner[] {
   const flow = matchFlow(filters.flows);
   const deployment = matchDeployment(filters.deployments);
   const queue = [matchWorkPool(filters.work_pools), matchWorkQueue(filters.work_pool_queues)];
-  const owner = (column: string, from: string, conditions: (Condition | undefined)[]): Owner[] => {
+  const owner = (from: string, by: Pick<Owner, "column" | "index">, conditions: (Condition | undefined)[]): Owner[] => {
     const [alias] = from.split(" ").slice(1);
     const id = sql.raw(`${alias}.id`);
-    const condition = exists(sql`select 1 from ${sql.raw(from)} where ${id} = ${sql.raw(column)}`, conditions);
+    const condition = exists(sql`select 1 from ${sql.raw(from)} where ${id} = ${sql.raw(by.column)}`, conditions);
     return condition === undefined
       ? []
       : [
           {
             condition,
-            column,
+            ...by,
             ids: sql`select ${id} as id from ${sql.raw(from)} where ${combine("and_", conditions)}`,
           },
         ];
   };
   return [
-    ...owner("r.flow_id", "flows f", [flow]),
-    ...owner("r.deployment_id", "deployments d", [deployment]),
-    ...owner("r.work_queue_id", `work_queues q ${POOL_OF_QUEUE}`, queue),
+    ...owner("flows f", { column: "r.flow_id", index: BY_FLOW }, [flow]),
+    ...owner("deployments d", { column: "r.deployment_id", index: BY_DEPLOYMENT }, [deployment]),
+    ...owner(`work_queues q ${POOL_OF_QUEUE}`, { column: "r.work_queue_id", index: {} }, queue),
   ];
 }
 
@@ -78,19 +79,17 @@ function matchOwners(filters: CrossFilters): Owner[] {
  */
 export async function listRunParts(db: Kysely<Database>, filters: CrossFilters): Promise<Part[] | undefined> {
   const parts = listFlowRunParts(filters.flow_runs);
-  for (const { condition, column, ids } of matchOwners(filters)) {
+  for (const { condition, column, index, ids } of matchOwners(filters)) {
     const { rows } = await sql<{ id: string }>`${ids} limit ${MAX_OWNERS + 1}`.execute(db);
     if (rows.length === 0) {
       return undefined;
     }
-    const [listed] = anyOf(
-      column,
-      rows.map(({ id }) => id),
-    );
+    const found = rows.map(({ id }) => id);
+    const [listed] = anyOf(column, found);
     parts.push(
       listed === undefined || rows.length > MAX_OWNERS
         ? { condition }
-        : { condition: listed, lookup: { few: false, inOrder: rows.length === 1 && column !== "r.work_queue_id" } },
+        : { condition: listed, lookup: listValues(column, found, index) },
     );
   }
   const taskRun = exists(sql`select 1 from task_runs t where t.flow_run_id = r.id`, [matchTaskRun(filters.task_runs)]);

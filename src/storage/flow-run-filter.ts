@@ -16,7 +16,7 @@ import {
   matchTags,
 } from "./conditions.ts";
 import { within } from "./filters.ts";
-import type { Part } from "./walk.ts";
+import { listValues, type Part } from "./walk-plan.ts";
 
 /** When a run started, or is to start: what `start_time` means in a filter and in an order of flow runs. */
 export const START = "coalesce(r.start_time, r.expected_start_time)";
@@ -24,9 +24,14 @@ export const EXPECTED_START = "r.expected_start_time";
 export const NEXT_START = "r.next_scheduled_start_time";
 export const END = "r.end_time";
 
+/** What the indexes on a column of a run, a time and the id have. */
+export const BY_DEPLOYMENT = { keys: [EXPECTED_START], covers: ["deployment_id"] };
+export const BY_FLOW = { keys: [EXPECTED_START], covers: ["flow_id"] };
+export const BY_STATE = { keys: [EXPECTED_START, START], covers: ["state_type", "state_name", "deployment_id"] };
+
 /**
  * What a filter asks of flow runs `r`, all of it: one part for each field, with the index that finds it where there is
- * one; but for the tags, which the caller finds a way for. A filter of alternatives is one part that no index finds.
+ * one; but for the tags, which the caller finds a way for, as for states a better one. A filter of alternatives is one part that no index finds.
  */
 export function listFlowRunParts(filter: FlowRunFilter): Part[] {
   if (!filter) {
@@ -65,13 +70,9 @@ function listLookups(filter: NonNullable<FlowRunFilter>): Part[] {
     ),
     ...part(
       matchIdOrNull("r.deployment_id", deployment),
-      isPlainList(deployment) && { few: false, inOrder: deployment.any_.length === 1 },
+      isPlainList(deployment) && listValues("r.deployment_id", deployment.any_, BY_DEPLOYMENT),
     ),
-    ...part(
-      matchState("r", state),
-      state?.type?.any_ &&
-        (state.operator === "and_" || !state.name) && { few: false, inOrder: state.type.any_.length === 1 },
-    ),
+    ...part(matchState("r", state), state?.type?.any_ && (state.operator === "and_" || !state.name) && { few: false }),
     ...part(
       field(
         parentRun,

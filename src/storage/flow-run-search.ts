@@ -1,12 +1,14 @@
+import { setImmediate } from "node:timers/promises";
 import { type Kysely, type RawBuilder, type SqlBool, sql } from "kysely";
 import type { FLOW_RUN_SORTS } from "../prefect-api/filters.ts";
 import type { HistoryRun, RunHistory } from "../prefect-api/run-history.ts";
-import { fromJson } from "./columns.ts";
-import { anyOf, type Condition, matchTags, type TagFilter } from "./conditions.ts";
+import { STATE_TYPES } from "../prefect-api/states.ts";
+import { anyOf, type Condition, matchState, matchTags } from "./conditions.ts";
 import { type CrossFilters, listRunParts } from "./cross-filters.ts";
 import type { Database } from "./database-types.ts";
-import { END, EXPECTED_START, NEXT_START, START } from "./flow-run-filter.ts";
-import { type Order, type Part, Walker } from "./walk.ts";
+import { BY_STATE, END, EXPECTED_START, NEXT_START, START } from "./flow-run-filter.ts";
+import { Walker } from "./walk.ts";
+import { MAX_VALUES, type Order, type Part } from "./walk-plan.ts";
 
 export type FlowRunSort = (typeof FLOW_RUN_SORTS)[number];
 
@@ -29,8 +31,9 @@ const COLUMNS = [
   ...["total_run_time", "flow_version", "parent_task_run_id", "idempotency_key", "created_by"],
 ] as const;
 
-/** Different lists of tags that are looked through for those that match. Some 50 ms. */
+/** Different lists of tags that are looked through for those that match, so many in one statement. */
 const MAX_TAG_LISTS = 20_000;
+const TAG_LISTS_AT_ONCE = 2500;
 /** Of these at most so many are searched for. */
 const MAX_MATCHING_TAG_LISTS = 500;
 
@@ -75,42 +78,99 @@ export class FlowRunSearch {
     }
   }
 
+  /** Undefined when there can be none. */
   async #listParts(filters: CrossFilters): Promise<Part[] | undefined> {
-    const parts = await listRunParts(this.#db, filters);
-    const tags = filters.flow_runs?.operator === "and_" ? filters.flow_runs.tags : undefined;
-    const [condition] = matchTags("r.tags", tags);
-    return parts && condition && tags ? [...parts, { condition, rewrite: () => this.#findTagLists(tags) }] : parts;
+    const own = filters.flow_runs?.operator === "and_" ? filters.flow_runs : undefined;
+    const [tagged] = matchTags("r.tags", own?.tags);
+    const tags = tagged === undefined ? [] : [{ condition: tagged, rewrite: () => this.#findTagLists(tagged) }];
+    const state = await this.#findStates(own?.state);
+    const others =
+      own !== undefined && state !== undefined ? { ...filters, flow_runs: { ...own, state: null } } : filters;
+    const parts = state?.lookup?.values?.length === 0 ? undefined : await listRunParts(this.#db, others);
+    return parts && [...parts, ...tags, ...(state === undefined ? [] : [state])];
+  }
+
+  /**
+   * The states that a filter matches, type and name: an index has the runs of each in order. Undefined where nothing is
+   * asked, and where flows give their states so many names that the index is of no use.
+   */
+  async #findStates(filter: StateFilter): Promise<Part | undefined> {
+    const condition = matchState("r", filter);
+    const asked = [filter?.type?.any_, filter?.type?.not_any_?.[0], filter?.name?.any_, filter?.name?.not_any_?.[0]];
+    if (condition === undefined || asked.every((asks) => asks === null || asks === undefined)) {
+      return undefined;
+    }
+    const types = filter?.operator === "and_" && filter.type?.any_ ? filter.type.any_ : STATE_TYPES;
+    const first = [...new Set(types)].map(
+      (type) =>
+        sql`select ${sql.lit(type)}, (select min(state_name) from flow_runs where state_type = ${sql.lit(type)}), 1`,
+    );
+    const none = sql`select '', '', 1 where 1 = 0`;
+    const { rows } = await sql<FoundState>`with recursive r (state_type, state_name, number) as (
+        select * from (${first.length === 0 ? none : sql.join(first, sql` union all `)}) as first
+        union all
+        select r.state_type,
+          (select min(o.state_name) from flow_runs o where o.state_type = r.state_type and o.state_name > r.state_name),
+          r.number + 1
+        from r where r.state_name is not null and r.number < ${MAX_VALUES}
+      ) select state_type, state_name, number, case when ${condition} then 1 else 0 end as matches from r
+        where state_name is not null`.execute(this.#db);
+    const matching = rows.filter(({ matches }) => matches === 1);
+    if (rows.some(({ number }) => number === MAX_VALUES) || matching.length > MAX_VALUES) {
+      return undefined;
+    }
+    const values = matching.map(
+      (state) => sql<SqlBool>`(r.state_type = ${state.state_type} and r.state_name = ${state.state_name})`,
+    );
+    return { condition, lookup: { few: false, values, ...BY_STATE } };
   }
 
   /**
    * The lists of tags that a filter matches. Runs of a deployment have the same tags, most often, so that the lists are
    * few however many the runs; undefined when they are not.
    */
-  async #findTagLists(filter: TagFilter): Promise<Condition | undefined> {
-    const { rows } = await sql<{ tags: string | null }>`with recursive lists (tags) as (
-        select min(tags) from flow_runs
-        union all
-        select (select min(r.tags) from flow_runs r where r.tags > lists.tags) from lists where lists.tags is not null
-      ) select tags from lists limit ${MAX_TAG_LISTS}`.execute(this.#db);
-    if (rows.length >= MAX_TAG_LISTS) {
-      return undefined;
+  async #findTagLists(condition: Condition): Promise<Condition | undefined> {
+    const matching: string[] = [];
+    let last = "";
+    for (let seen = 0; seen < MAX_TAG_LISTS; seen += TAG_LISTS_AT_ONCE) {
+      const { rows } = await sql<FoundTags>`with recursive r (tags, number) as (
+          select (select min(tags) from flow_runs where tags > ${last}), 1
+          union all
+          select (select min(o.tags) from flow_runs o where o.tags > r.tags), r.number + 1
+          from r where r.tags is not null and r.number < ${TAG_LISTS_AT_ONCE}
+        ), found as (select tags, number, case when ${condition} then 1 else 0 end as matches from r)
+        select tags, number, matches from found
+        where tags is not null and (matches = 1 or number = ${TAG_LISTS_AT_ONCE})`.execute(this.#db);
+      matching.push(...rows.flatMap(({ tags, matches }) => (matches === 1 ? [tags] : [])));
+      const end = rows.find(({ number }) => number === TAG_LISTS_AT_ONCE);
+      if (end === undefined) {
+        return anyOf("r.tags", matching)[0];
+      }
+      if (matching.length > MAX_MATCHING_TAG_LISTS) {
+        return undefined;
+      }
+      last = end.tags;
+      await setImmediate();
     }
-    const matching = rows.flatMap(({ tags }) =>
-      tags !== null && hasTags(filter, new Set(fromJson<string[]>(tags))) ? [tags] : [],
-    );
-    return matching.length > MAX_MATCHING_TAG_LISTS ? undefined : anyOf("r.tags", matching)[0];
+    return undefined;
   }
 }
 
-/** As `matchTags` asks it of a column. */
-function hasTags({ operator, all_: all, any_: any, is_null_: none }: TagFilter, tags: ReadonlySet<string>): boolean {
-  const answers = [
-    ...(all ?? []).map((tag) => tags.has(tag)),
-    ...(any ? [any.some((tag) => tags.has(tag))] : []),
-    ...(typeof none === "boolean" ? [(tags.size === 0) === none] : []),
-  ];
-  return answers.length === 0 || (operator === "or_" ? answers.includes(true) : !answers.includes(false));
+type StateFilter = NonNullable<CrossFilters["flow_runs"]>["state"];
+
+interface FoundState {
+  state_type: string;
+  state_name: string;
+  number: number;
+  matches: number;
 }
+
+interface FoundTags {
+  tags: string;
+  number: number;
+  matches: number;
+}
+
 export function withinHistory(key: string, { start, end }: RunHistory): Part {
   const column = sql.raw(key);
   return { key, condition: sql<SqlBool>`(${column} >= ${start} and ${column} < ${end})` };

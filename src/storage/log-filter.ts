@@ -1,6 +1,6 @@
 import type { LogFilter } from "../prefect-api/filters.ts";
 import { anyOf, between, combine, compact, field, isNull, matchText } from "./conditions.ts";
-import type { Part } from "./walk.ts";
+import type { Part } from "./walk-plan.ts";
 
 export const TIMESTAMP = "l.timestamp";
 
@@ -34,5 +34,10 @@ function part(condition: Part["condition"] | undefined, listed: readonly string[
   if (condition === undefined) {
     return [];
   }
-  return [{ condition, ...(listed && { lookup: { few: false, inOrder: listed.length === 1 } }) }];
+  return [
+    {
+      condition,
+      ...(listed && { lookup: { few: false, ...(listed.length === 1 && { values: [condition], keys: [TIMESTAMP] }) } }),
+    },
+  ];
 }

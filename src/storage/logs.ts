@@ -4,7 +4,8 @@ import type { Log } from "../prefect-api/logs.ts";
 import { anyOf, combine } from "./conditions.ts";
 import type { Database } from "./database-types.ts";
 import { listLogParts, TIMESTAMP } from "./log-filter.ts";
-import { type Order, Walker } from "./walk.ts";
+import { Walker } from "./walk.ts";
+import type { Order } from "./walk-plan.ts";
 
 /** Rows of one insert: 8 parameters each, and SQLite takes 32,766 in a statement. Fixed, so that the statement is cached. */
 const ROWS_PER_INSERT = 100;

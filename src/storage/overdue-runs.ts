@@ -1,5 +1,8 @@
-import { type Kysely, sql } from "kysely";
+import { type Kysely, type SqlBool, sql } from "kysely";
 import type { Database } from "./database-types.ts";
+
+/** A literal, or the index of those runs would not be used. */
+const IS_CANCELLED = sql<SqlBool>`r.state_type = 'CANCELLED'`;
 
 /**
  * Runs that something is to happen to because time has passed, in bounded batches. What is listed may have changed a
@@ -88,7 +91,7 @@ export class OverdueRunStore {
       .selectFrom("flow_runs as r")
       .innerJoin("task_runs as t", "t.flow_run_id", "r.id")
       .select("t.id")
-      .where("r.state_type", "=", "CANCELLED")
+      .where(IS_CANCELLED)
       .where("r.end_time", ">=", since)
       .where("t.end_time", "is", null)
       // One that tells no state has none to end.

@@ -12,13 +12,13 @@ export class RetentionStore {
     this.#db = db;
   }
 
-  /** Ids of runs that ended before `ended` and have not been started again. */
+  /** Ids of runs that ended before `ended`, the longest ago first; one that is started again has no end. */
   async listRunsEndedBefore(ended: string, most: number): Promise<string[]> {
     const rows = await this.#db
       .selectFrom("flow_runs")
       .select("id")
-      .where("state_type", "in", ENDED)
       .where("end_time", "<", ended)
+      .orderBy("end_time")
       .limit(most)
       .execute();
     return rows.map(({ id }) => id);

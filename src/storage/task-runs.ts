@@ -12,7 +12,8 @@ import { type CrossFilters, listTaskRunParts } from "./cross-filters.ts";
 import type { Database } from "./database-types.ts";
 import { stateFromRow, stateToRow } from "./flow-run-rows.ts";
 import { selectHistory, withinHistory } from "./flow-run-search.ts";
-import { type Order, Walker } from "./walk.ts";
+import { Walker } from "./walk.ts";
+import type { Order } from "./walk-plan.ts";
 
 type TaskRunSort = FilterTaskRuns["sort"];
 

@@ -1,79 +1,63 @@
 import { setImmediate } from "node:timers/promises";
-import { type Kysely, type RawBuilder, type SqlBool, sql } from "kysely";
+import { type Kysely, type RawBuilder, sql } from "kysely";
 import { UserError } from "../shared/errors.ts";
 import { type Condition, combine } from "./conditions.ts";
 import type { Database } from "./database-types.ts";
+import {
+  beyond,
+  byKey,
+  chooseKey,
+  eachValue,
+  isInOrder,
+  type Keyed,
+  nextSize,
+  type Order,
+  type Part,
+  planWalk,
+  splitNulls,
+  toCondition,
+  upTo,
+  valuesOf,
+  type Walk,
+  type Way,
+} from "./walk-plan.ts";
+import { type Chunk, type WalkedTable, WalkSql } from "./walk-sql.ts";
 
 // How a table of millions of rows is searched. The database answers one statement at a time, and everything else waits
-// for it (SQLite runs in this thread). So no statement here looks up more than some thousand rows: what takes longer is
-// many statements, and other requests get their turn between them.
+// for it (SQLite runs in this thread). So a statement here takes some 10 ms: what takes longer is many statements, and
+// other requests get their turn between them.
 
-/** Rows that one statement may look up: some 20 ms where each is on a page of its own. */
-const CHUNK_ROWS = 8000;
 /** The first stretch is short: what is asked for is most often among the newest. */
 const FIRST_CHUNK_ROWS = 2000;
-/** Index entries that are counted to find the shorter of two ways. */
-const MAX_PROBED = 100_000;
+/** Rows that one statement looks up when an index finds them: some 10 ms where each is on a page of its own. */
+const MAX_PICKED = 4000;
+/** Index entries that are counted to find the shorter of two ways: for a page, and for all rows. */
+const MAX_PROBED = { page: 20_000, all: 100_000 };
+/** Index entries that one statement counts. */
+const COUNTED_AT_ONCE = 100_000;
+/** Stretches that are looked at before it is found out whether a part has another way. */
+const CHUNKS_BEFORE_REWRITING = 2;
+/** So much longer may a way be that needs no row looked up. */
+const COVERED_GAIN = 5;
 
 /** So many rows, and a page, are kept of an order that no index has. */
 const MAX_OFFSET_WITHOUT_INDEX = 10_000;
 
-/** One thing that is asked of every row, in terms of the table's alias. */
-export interface Part {
-  condition: Condition;
-  /** An index finds these rows: `few`, or perhaps many; and perhaps in the order of the walk that has no other. */
-  lookup?: { few: boolean; inOrder?: boolean };
-  /** The condition is a stretch of the order by this key. */
-  key?: string;
-  /** The same rows as an index finds them, if there is a way; it costs some milliseconds to know. */
-  rewrite?: () => Promise<Condition | undefined>;
+/** What is collected of a page. */
+interface Progress {
+  ids: string[];
+  /** Rows that are still to be left out. */
+  skip: number;
+  next?: IteratorResult<Chunk | Whole>;
 }
 
-export interface Order {
-  /** SQL of what is sorted by; equal rows follow by id. */
-  key: string;
-  direction: "asc" | "desc";
-  /** Whether the key can be null, and whether the index has those rows. Nulls are the smallest, on every database. */
-  nulls: "none" | "indexed" | "unindexed";
-  /** Nobody asks for this order of everything, so there is no index on key and id; equal rows follow as said here. */
-  withoutIndex?: { ties: string };
+interface Counted {
+  count: number;
 }
 
-export interface WalkedTable {
-  table: "flow_runs" | "task_runs" | "logs";
-  alias: "r" | "t" | "l";
-  /** What conditions and orders may speak of; the less, the faster. */
-  columns: readonly string[];
-  /** The order in which everything is walked through when none is asked for; lookups that are `inOrder` are in it. */
-  order: Order;
-}
-
-/** Rows that one statement can look at, and what is to be asked of them. */
-interface Chunk {
-  /** Of these rows what the rest and the given SQL read. */
-  rows: (reads: string) => RawBuilder<unknown>;
-  rest: Condition;
-}
-
-interface Walk {
-  order: Order;
-  /** What an index tells without looking at the rows. */
-  prefix: Condition[];
-  /** Whether that is a range of the key, which no null is in. */
-  isRange: boolean;
-  rest: Condition[];
-}
-
-interface Found {
-  part: Part;
-  size: number;
-  /** The part that this one is another way to ask for. */
-  instead?: Part;
-}
-
-interface Keyed {
-  key: string | number | null;
-  id: string;
+/** Rows that an index knows all about, with their order. */
+interface Whole {
+  whole: Walk;
 }
 
 interface Page {
@@ -82,48 +66,67 @@ interface Page {
   offset: number;
 }
 
+const NOTHING = combine("and_", []);
+
 export class Walker {
   readonly #db: Kysely<Database>;
   readonly #table: WalkedTable;
+  readonly #sql: WalkSql;
 
   constructor(db: Kysely<Database>, table: WalkedTable) {
     this.#db = db;
     this.#table = table;
+    this.#sql = new WalkSql(db, table);
   }
 
   /** Ids of one page of the rows that are all that the parts ask for. */
   async listIds(parts: readonly Part[], page: Page): Promise<string[]> {
     const certain = parts.find(({ lookup }) => lookup?.few);
     if (certain !== undefined) {
-      return this.#selectIds(this.#pick(parts, certain), page);
+      return this.#selectIds(this.#pick(parts, { part: certain, size: 0 }), page);
     }
     if (page.order.withoutIndex !== undefined) {
       return this.#selectTop(parts, page);
     }
-    const isOwnOrder = page.order.key === this.#table.order.key;
-    const natural = isOwnOrder ? parts.find(({ lookup }) => lookup?.inOrder) : undefined;
-    const newest = this.#walk(planWalk(parts, page.order, natural), FIRST_CHUNK_ROWS, { whole: true });
-    const first = await this.#collect(newest, { ...page, mostChunks: 1 });
-    if (first.complete) {
-      return first.ids;
+    const first = this.#chooseLeader(parts, page.order.key);
+    const walk = this.#walk(planWalk(parts, page.order, first));
+    const progress: Progress = { ids: [], skip: page.offset };
+    if (await this.#collect(walk, page, { progress, chunks: 1 })) {
+      return progress.ids;
     }
-    const smallest = await this.#findSmallest(parts);
-    if (smallest !== undefined && smallest.size <= CHUNK_ROWS) {
-      return this.#selectIds(this.#pick(parts, smallest.part, smallest.instead), page);
+    const ways = await this.#listWays(parts, MAX_PROBED.page);
+    const best = this.#chooseBest(
+      parts,
+      ways.filter(({ part }) => isInOrder(part, page.order.key)),
+    );
+    const slow = ways.every(({ size }) => size > MAX_PICKED);
+    const again =
+      slow && best !== undefined && best.part !== first ? this.#walk(planWalk(parts, page.order, best.part)) : walk;
+    const further: Progress = again === walk ? progress : { ids: [], skip: page.offset };
+    if (slow && (await this.#collect(again, page, { progress: further, chunks: CHUNKS_BEFORE_REWRITING }))) {
+      return further.ids;
     }
-    const inOrder = isOwnOrder ? smallest?.part : undefined;
-    const walk = this.#walk(planWalk(parts, page.order, inOrder), CHUNK_ROWS, { whole: true });
-    return (await this.#collect(walk, { ...page, mostChunks: Number.POSITIVE_INFINITY })).ids;
+    const [shortest] = slow ? await this.#listRewritten(parts, MAX_PROBED.page) : ways;
+    if (shortest !== undefined && shortest.size <= MAX_PICKED) {
+      return this.#selectIds(this.#pick(parts, shortest), page);
+    }
+    await this.#collect(again, page, { progress: further, chunks: Number.POSITIVE_INFINITY });
+    return further.ids;
   }
 
   async count(parts: readonly Part[]): Promise<number> {
     const [only] = parts;
-    if (only === undefined || (parts.length === 1 && (only.lookup !== undefined || only.key !== undefined))) {
-      return this.#countChunk({ rows: () => this.#named(), rest: only?.condition ?? combine("and_", []) });
-    }
-    const rewritten = parts.length === 1 ? await only.rewrite?.() : undefined;
+    const rewritten = parts.length === 1 ? await only?.rewrite?.() : undefined;
     if (rewritten !== undefined) {
-      return this.#countChunk({ rows: () => this.#named(), rest: rewritten });
+      return this.#countRows([rewritten]);
+    }
+    if (only === undefined || (parts.length === 1 && (only.key ?? only.lookup?.keys) !== undefined)) {
+      const walk = planWalk(parts, this.#chooseOrder(parts, only), only);
+      const counts = splitNulls(walk, this.#table.alias).map((segment) => this.#countWalk(segment));
+      return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+    }
+    if (parts.length === 1 && only.lookup !== undefined) {
+      return this.#countRows(valuesOf(only));
     }
     let total = 0;
     for await (const chunk of this.#listChunks(parts)) {
@@ -134,46 +137,64 @@ export class Walker {
 
   /** Columns of every row that is all that the parts ask for, some thousand rows at a time. */
   async *scan<T>(parts: readonly Part[], columns: RawBuilder<unknown>): AsyncGenerator<T[]> {
-    for await (const { rows, rest } of this.#listChunks(parts)) {
-      const from = rows(columns.compile(this.#db).sql);
-      yield (await sql<T>`select ${columns} from ${from} where ${rest}`.execute(this.#db)).rows;
+    const reads = columns.compile(this.#db).sql;
+    for await (const chunk of this.#listChunks(parts)) {
+      yield (await sql<T>`select ${columns} from ${this.#sql.from(chunk, { reads })}`.execute(this.#db)).rows;
     }
+  }
+
+  /** Whether one statement looks at all the rows that the parts ask for. */
+  async areFew(parts: readonly Part[]): Promise<boolean> {
+    const [shortest] = await this.#listWays(parts, MAX_PICKED + 1);
+    return parts.some(({ lookup }) => lookup?.few) || (shortest !== undefined && shortest.size <= MAX_PICKED);
   }
 
   /** Every row that the parts ask for, in no order that is promised. */
   async *#listChunks(parts: readonly Part[]): AsyncGenerator<Chunk> {
     const certain = parts.find(({ lookup }) => lookup?.few);
-    const smallest: Found | undefined =
-      certain === undefined ? await this.#findSmallest(parts) : { part: certain, size: 0 };
-    if (smallest !== undefined && smallest.size <= CHUNK_ROWS) {
-      yield this.#pick(parts, smallest.part, smallest.instead);
+    const known = certain === undefined ? await this.#listWays(parts, MAX_PROBED.all) : [{ part: certain, size: 0 }];
+    const long = known.every(({ size }) => size > MAX_PICKED);
+    const ways = [...(long ? await this.#listRewritten(parts, MAX_PROBED.all) : []), ...known];
+    const short = ways.find(({ size }) => size <= MAX_PICKED);
+    if (short !== undefined) {
+      yield this.#pick(parts, short);
       return;
     }
-    const key = smallest?.part.key ?? this.#table.order.key;
-    const order: Order = key === this.#table.order.key ? this.#table.order : { key, direction: "desc", nulls: "none" };
-    yield* this.#walk(planWalk(parts, order, smallest?.part), CHUNK_ROWS, { whole: false });
+    const walked = known.filter(({ part }) => part.key !== undefined || part.lookup?.keys !== undefined);
+    const best = this.#chooseBest(parts, walked)?.part;
+    for (const segment of splitNulls(planWalk(parts, this.#chooseOrder(parts, best), best), this.#table.alias)) {
+      yield* this.#walkKeys(segment);
+    }
   }
 
+  /** The order in which all rows are walked through. */
+  #chooseOrder(parts: readonly Part[], leader: Part | undefined): Order {
+    const own = this.#table.order;
+    const key = chooseKey(parts, leader) ?? own.key;
+    return key === own.key ? own : { key, direction: "desc", nulls: "none" };
+  }
+
+  /** Adds what is missing of a page from the next stretches of a walk. Answers whether there is nothing more to add. */
   async #collect(
-    chunks: AsyncGenerator<Chunk>,
-    { mostChunks, ...page }: Page & { mostChunks: number },
-  ): Promise<{ ids: string[]; complete: boolean }> {
-    const ids: string[] = [];
-    let skip = page.offset;
-    let seen = 0;
-    for await (const chunk of chunks) {
-      if (seen === mostChunks) {
-        return { ids, complete: false };
+    walk: AsyncGenerator<Chunk | Whole>,
+    page: Page,
+    { progress, chunks }: { progress: Progress; chunks: number },
+  ): Promise<boolean> {
+    for (let seen = 0; seen < chunks; seen += 1) {
+      const { value: chunk, done } = progress.next ?? (await walk.next());
+      if (done) {
+        return true;
       }
-      seen += 1;
-      const found = await this.#selectIds(chunk, { ...page, limit: page.limit - ids.length, offset: skip });
-      ids.push(...found);
-      if (ids.length >= page.limit) {
-        break;
+      const limit = page.limit - progress.ids.length;
+      const found = await this.#selectIds(chunk, { ...page, limit, offset: progress.skip });
+      progress.ids.push(...found);
+      if (progress.ids.length >= page.limit) {
+        return true;
       }
-      skip = found.length > 0 || skip === 0 ? 0 : skip - (await this.#countChunk(chunk));
+      progress.skip = found.length > 0 || progress.skip === 0 ? 0 : progress.skip - (await this.#countChunk(chunk));
+      progress.next = await walk.next();
     }
-    return { ids, complete: true };
+    return progress.next?.done === true;
   }
 
   /** A page of an order that no index has: all rows are looked at, and the first of them kept. */
@@ -185,184 +206,143 @@ export class Walker {
       );
     }
     const most = page.offset + page.limit;
-    const key = sql`${sql.raw(page.order.key)} as key, ${sql.raw(this.#table.alias)}.id as id`;
     let top: Keyed[] = [];
-    for await (const { rows, rest } of this.#listChunks(parts)) {
-      const from = rows(readsOf(page.order));
-      const found = await sql<Keyed>`select ${key} from ${from} where ${rest}
-        order by ${this.#orderBy(page.order)} limit ${most}`.execute(this.#db);
+    const { alias } = this.#table;
+    const { order } = page;
+    for await (const chunk of this.#listChunks(parts)) {
+      const found = await sql<Keyed>`select ${sql.raw(`${alias}.sort_key as sort_key, ${alias}.id as id`)}
+        from ${this.#sql.from(chunk, { order })} ${this.#sql.orderRows(order)} limit ${most}`.execute(this.#db);
       // The sort is stable, and chunks follow each other in the table's own order.
-      top = [...top, ...found.rows].sort(byKey(page.order.direction)).slice(0, most);
+      top = [...top, ...found.rows].sort(byKey(order.direction)).slice(0, most);
     }
     return top.slice(page.offset).map(({ id }) => id);
   }
 
-  /** The rows of one index entry, and the other parts asked of them. */
-  #pick(parts: readonly Part[], by: Part, instead?: Part): Chunk {
-    const others = parts.filter((part) => part !== by && part !== instead);
-    const rest = combine("and_", others.map(toCondition));
-    return {
-      // The limit keeps the database from merging the two selects and choosing another index.
-      rows: (reads) => this.#fence(sql`${by.condition} limit ${sql.lit(1_000_000_000)}`, rest, reads),
-      rest,
-    };
+  /** The rows that an index finds for one part, and the other parts asked of them. */
+  #pick(parts: readonly Part[], { part: by, instead }: Way): Chunk {
+    const rest = combine("and_", parts.filter((part) => part !== by && part !== instead).map(toCondition));
+    // The limit keeps the database from merging the two selects and choosing another index.
+    const end = sql` limit ${sql.lit(1_000_000_000)}`;
+    return { rest, rows: (needs) => sql`${this.#sql.union(valuesOf(by), this.#sql.list(rest, needs))}${end}` };
   }
 
-  async #findSmallest(parts: readonly Part[]): Promise<Found | undefined> {
-    let smallest: Found | undefined;
+  /** Ways through an index, the shortest first. */
+  async #listWays(parts: readonly Part[], most: number): Promise<Way[]> {
+    const ways: Way[] = [];
     for (const part of parts.filter(({ lookup, key }) => lookup !== undefined || key !== undefined)) {
-      const size = await this.#probe(part.condition);
-      if (smallest === undefined || size < smallest.size) {
-        smallest = { part, size };
+      ways.push({ part, size: await this.#probe(valuesOf(part), most) });
+    }
+    return ways.sort((one, other) => one.size - other.size);
+  }
+
+  async #listRewritten(parts: readonly Part[], most: number): Promise<Way[]> {
+    const ways: Way[] = [];
+    for (const instead of parts) {
+      const condition = await instead.rewrite?.();
+      if (condition !== undefined) {
+        const part = { condition, lookup: { few: false } };
+        ways.push({ part, size: await this.#probe([condition], most), instead });
       }
     }
-    for (const part of parts) {
-      if (smallest === undefined || smallest.size > CHUNK_ROWS) {
-        const condition = await part.rewrite?.();
-        const size = condition === undefined ? Number.POSITIVE_INFINITY : await this.#probe(condition);
-        if (condition !== undefined && size < (smallest?.size ?? Number.POSITIVE_INFINITY)) {
-          smallest = { part: { condition, lookup: { few: false } }, size, instead: part };
-        }
-      }
-    }
-    return smallest;
+    return ways.sort((one, other) => one.size - other.size);
+  }
+
+  /** The shortest, but for one that is not much longer and needs no row looked up. */
+  #chooseBest(parts: readonly Part[], ways: readonly Way[]): Way | undefined {
+    const cost = ({ part, size }: Way) =>
+      size < MAX_PROBED.all && this.#sql.isCovered(parts, part) ? size / COVERED_GAIN : size;
+    return ways.toSorted((one, other) => cost(one) - cost(other))[0];
+  }
+
+  /** What a walk in this order follows before it is known how many rows there are. */
+  #chooseLeader(parts: readonly Part[], key: string): Part | undefined {
+    const inOrder = parts.filter((part) => isInOrder(part, key));
+    return inOrder.find((part) => this.#sql.isCovered(parts, part)) ?? inOrder[0];
   }
 
   /** How many rows the index has for it, as far as that matters. */
-  async #probe(condition: Condition): Promise<number> {
-    const rows = sql`(select 1 as one from ${this.#named()} where ${condition} limit ${MAX_PROBED}) as probed`;
-    return this.#countChunk({ rows: () => rows, rest: combine("and_", []) });
+  async #probe(values: readonly Condition[], most: number): Promise<number> {
+    return this.#countRows(values, sql` limit ${most}`);
+  }
+
+  /** Rows of each value; of no values, all. */
+  async #countRows(values: readonly Condition[], end = sql``): Promise<number> {
+    const rows = sql`(${this.#sql.union(eachValue(values, []), sql`1 as one`)}${end}) as counted`;
+    const found = await sql<Counted>`select count(*) as count from ${rows}`.execute(this.#db);
+    return Number(found.rows[0]?.count ?? 0);
   }
 
   /**
    * Stretches of the order, one after the other. Nulls, the smallest, are a walk by id of their own. What an index
-   * knows all about may come as a whole.
+   * knows all about comes as a whole.
    */
-  async *#walk(walk: Walk, firstRows: number, may: { whole: boolean }): AsyncGenerator<Chunk> {
-    const { order, prefix, rest } = walk;
-    const key = sql.raw(order.key);
-    if (order.nulls === "none" || walk.isRange) {
-      yield* this.#walkKeys(walk, firstRows, may);
-      return;
-    }
-    const isNull = sql<SqlBool>`${key} is null`;
-    const byId: Order = { key: `${this.#table.alias}.id`, direction: order.direction, nulls: "none" };
-    const known = { ...walk, prefix: [...prefix, sql<SqlBool>`${key} is not null`] };
-    const unknown: Walk =
-      order.nulls === "indexed"
-        ? { order: byId, prefix: [...prefix, isNull], rest, isRange: false }
-        : { order: byId, prefix: [], rest: [isNull, ...prefix, ...rest], isRange: false };
-    for (const segment of order.direction === "asc" ? [unknown, known] : [known, unknown]) {
-      yield* this.#walkKeys(segment, firstRows, may);
+  async *#walk(walk: Walk): AsyncGenerator<Chunk | Whole> {
+    for (const segment of splitNulls(walk, this.#table.alias)) {
+      if (segment.rest.length === 0) {
+        yield { whole: segment };
+      } else {
+        yield* this.#walkKeys(segment);
+      }
     }
   }
 
-  async *#walkKeys({ order, prefix, rest }: Walk, firstRows: number, may: { whole: boolean }): AsyncGenerator<Chunk> {
-    if (rest.length === 0 && may.whole) {
-      yield { rows: () => this.#named(), rest: combine("and_", prefix) };
-      return;
-    }
-    const asked = combine("and_", rest);
-    let cursor: Keyed | undefined;
-    for (let rows = firstRows; ; rows = CHUNK_ROWS) {
-      const from = [...prefix, ...(cursor === undefined ? [] : [this.#beyond(order, cursor)])];
-      const boundary: Keyed | undefined = await this.#findBoundary(order, from, rows);
-      const within = combine("and_", boundary === undefined ? from : [...from, this.#upTo(order, boundary)]);
-      const stretch = sql`${within} order by ${this.#orderBy(order)} limit ${rows}`;
-      yield { rows: (reads) => this.#fence(stretch, asked, reads), rest: asked };
+  async *#walkKeys(walk: Walk): AsyncGenerator<Chunk> {
+    const { order, prefix } = walk;
+    const { alias } = this.#table;
+    const rest = combine("and_", walk.rest);
+    let from = prefix;
+    let size = FIRST_CHUNK_ROWS;
+    for (;;) {
+      const startedAt = performance.now();
+      const boundary: Keyed | undefined = await this.#findBoundary({ ...walk, prefix: from }, size);
+      const within = boundary === undefined ? from : [...from, upTo(order, alias, boundary)];
+      const end = sql` limit ${size}`;
+      yield {
+        rest,
+        rows: (needs) => sql`${this.#sql.select({ ...walk, prefix: within }, this.#sql.list(rest, needs))}${end}`,
+      };
       if (boundary === undefined) {
         return;
       }
-      cursor = boundary;
+      from = [...prefix, beyond(order, alias, boundary)];
+      size = nextSize(size, performance.now() - startedAt);
       await setImmediate();
     }
   }
 
-  async #findBoundary(order: Order, from: Condition[], rows: number): Promise<Keyed | undefined> {
-    const { alias } = this.#table;
-    const found = await sql<Keyed>`select ${sql.raw(order.key)} as key, ${sql.raw(alias)}.id as id from ${this.#named()}
-      where ${combine("and_", from)} order by ${this.#orderBy(order)} limit 1 offset ${rows - 1}`.execute(this.#db);
+  async #findBoundary(walk: Walk, rows: number): Promise<Keyed | undefined> {
+    const list = this.#sql.list(NOTHING, { order: walk.order });
+    const found = await sql<Keyed>`${this.#sql.select(walk, list)} limit 1 offset ${rows - 1}`.execute(this.#db);
     return found.rows[0];
   }
 
-  async #selectIds({ rows, rest }: Chunk, { order, limit, offset }: Page): Promise<string[]> {
-    const found = await sql<{
-      id: string;
-    }>`select ${sql.raw(this.#table.alias)}.id as id from ${rows(readsOf(order))} where ${rest}
-      order by ${this.#orderBy(order)} limit ${limit} offset ${offset}`.execute(this.#db);
+  async #selectIds(chunk: Chunk | Whole, { order, limit, offset }: Page): Promise<string[]> {
+    const select =
+      "whole" in chunk
+        ? this.#sql.select(chunk.whole, this.#sql.list(NOTHING, {}))
+        : sql`select ${sql.raw(`${this.#table.alias}.id`)} as id from ${this.#sql.from(chunk, { order })} ${this.#sql.orderRows(order)}`;
+    const found = await sql<{ id: string }>`${select} limit ${limit} offset ${offset}`.execute(this.#db);
     return found.rows.map(({ id }) => id);
   }
 
-  async #countChunk({ rows, rest }: Chunk): Promise<number> {
-    const found = await sql<{ count: number }>`select count(*) as count from ${rows("")} where ${rest}`.execute(
-      this.#db,
-    );
+  async #countChunk(chunk: Chunk | Whole): Promise<number> {
+    if ("whole" in chunk) {
+      return this.#countWalk(chunk.whole);
+    }
+    const found = await sql<Counted>`select count(*) as count from ${this.#sql.from(chunk, {})}`.execute(this.#db);
     return Number(found.rows[0]?.count ?? 0);
   }
 
-  #named(): RawBuilder<unknown> {
-    return sql.raw(`${this.#table.table} as ${this.#table.alias}`);
-  }
-
-  /** Some rows, and of them only what is read: an index that has it all spares looking them up. */
-  #fence(where: RawBuilder<unknown>, rest: Condition, reads: string): RawBuilder<unknown> {
-    const { table, alias, columns } = this.#table;
-    const read = `${rest.compile(this.#db).sql} ${reads}`;
-    const selected = columns.filter((column) => column === "id" || new RegExp(`\\b${alias}\\.${column}\\b`).test(read));
-    const list = sql.raw(selected.map((column) => `${alias}.${column}`).join(", "));
-    return sql`(select ${list} from ${sql.raw(`${table} as ${alias}`)} where ${where}) as ${sql.raw(alias)}`;
-  }
-
-  #orderBy({ key, direction, nulls, withoutIndex }: Order): RawBuilder<unknown> {
-    const place = nulls === "none" ? "" : ` nulls ${direction === "asc" ? "first" : "last"}`;
-    const id = `${this.#table.alias}.id`;
-    const ties = withoutIndex?.ties ?? `${id} ${direction}`;
-    return sql.raw(`${key} ${direction}${place}${key === id ? "" : `, ${ties}`}`);
-  }
-
-  #beyond({ key, direction }: Order, at: Keyed): Condition {
-    const [column, id] = [sql.raw(key), sql.raw(`${this.#table.alias}.id`)];
-    return direction === "asc"
-      ? sql<SqlBool>`(${column} >= ${at.key} and (${column} > ${at.key} or ${id} > ${at.id}))`
-      : sql<SqlBool>`(${column} <= ${at.key} and (${column} < ${at.key} or ${id} < ${at.id}))`;
-  }
-
-  #upTo({ key, direction }: Order, at: Keyed): Condition {
-    const [column, id] = [sql.raw(key), sql.raw(`${this.#table.alias}.id`)];
-    return direction === "asc"
-      ? sql<SqlBool>`(${column} <= ${at.key} and (${column} < ${at.key} or ${id} <= ${at.id}))`
-      : sql<SqlBool>`(${column} >= ${at.key} and (${column} > ${at.key} or ${id} >= ${at.id}))`;
-  }
-}
-
-/** Nulls are the smallest. */
-function byKey(direction: Order["direction"]): (one: Keyed, other: Keyed) => number {
-  const sign = direction === "asc" ? 1 : -1;
-  return ({ key: one }, { key: other }) => {
-    if (one === other) {
-      return 0;
+  /** Of what an index knows all about. */
+  async #countWalk(walk: Walk): Promise<number> {
+    let walked = walk;
+    for (let total = 0; ; total += COUNTED_AT_ONCE) {
+      const boundary = await this.#findBoundary(walked, COUNTED_AT_ONCE);
+      if (boundary === undefined) {
+        return total + (await this.#countRows(eachValue(walked.values, walked.prefix)));
+      }
+      walked = { ...walk, prefix: [...walk.prefix, beyond(walk.order, this.#table.alias, boundary)] };
+      await setImmediate();
     }
-    return one === null || (other !== null && one < other) ? -sign : sign;
-  };
-}
-
-/** What an order speaks of. */
-function readsOf({ key, withoutIndex }: Order): string {
-  return `${key} ${withoutIndex?.ties ?? ""}`;
-}
-
-function toCondition({ condition }: Part): Condition {
-  return condition;
-}
-
-/** What an index in this order tells beforehand, and what only the rows tell. */
-function planWalk(parts: readonly Part[], order: Order, by: Part | undefined): Walk {
-  const ordered = by?.key === undefined;
-  const isPrefix = (part: Part) => part.key === order.key || (part === by && part.lookup?.inOrder === true && ordered);
-  return {
-    order,
-    isRange: parts.some((part) => part.key === order.key),
-    prefix: parts.filter(isPrefix).map(toCondition),
-    rest: parts.filter((part) => !isPrefix(part)).map(toCondition),
-  };
+  }
 }

@@ -179,14 +179,18 @@ const INDEXES = [
   `create index concurrency_limits_closed on concurrency_limits (id) where "limit" = 0`,
   // Lists walk these in their order, some thousand runs at a time; with the id each walk knows where it stopped.
   "create index flow_runs_by_expected_start on flow_runs (expected_start_time, id)",
-  "create index flow_runs_by_start on flow_runs (coalesce(start_time, expected_start_time), id, state_type, deployment_id)",
+  "create index flow_runs_by_start on flow_runs (coalesce(start_time, expected_start_time), id, deployment_id)",
   "create index flow_runs_by_end_time on flow_runs (end_time, id) where end_time is not null",
-  `create index flow_runs_by_next_start_time on flow_runs (next_scheduled_start_time, id)
+  `create index flow_runs_by_next_start on flow_runs (next_scheduled_start_time, id, state_name)
     where next_scheduled_start_time is not null`,
   "create index flow_runs_by_name on flow_runs (name, id)",
   "create index flow_runs_by_deployment on flow_runs (deployment_id, expected_start_time, id)",
   "create index flow_runs_by_flow on flow_runs (flow_id, expected_start_time, id)",
-  "create index flow_runs_by_state on flow_runs (state_type, expected_start_time, id)",
+  // Runs are most often asked for by their states: each state's are in both orders, so that nobody walks past the others.
+  `create index flow_runs_by_state on flow_runs
+    (state_type, state_name, expected_start_time, id, deployment_id)`,
+  `create index flow_runs_by_state_and_start on flow_runs
+    (state_type, state_name, coalesce(start_time, expected_start_time), id, deployment_id)`,
   // Runs of a deployment mostly have the same tags, so that the different lists of tags are few.
   "create index flow_runs_by_tags on flow_runs (tags)",
   "create index flow_runs_by_parent on flow_runs (parent_task_run_id) where parent_task_run_id is not null",
@@ -195,11 +199,9 @@ const INDEXES = [
   "create index flow_run_claims_by_end on flow_run_claims (expires_at) where ended = 0",
   "create index flow_run_claims_by_worker on flow_run_claims (work_pool_id, worker_name) where ended = 0",
   "create unique index flow_run_claims_by_lease on flow_run_claims (id)",
-  // The loops: what waits past its time, what is paused too long, what ended long ago, subflows of what was cancelled.
-  `create index flow_runs_by_next_start on flow_runs (state_name, next_scheduled_start_time)
-    where next_scheduled_start_time is not null`,
+  // The loops: what is paused too long, what was cancelled with its task runs, and with its subflows.
   "create index flow_runs_by_pause_timeout on flow_runs (pause_timeout) where pause_timeout is not null",
-  "create index flow_runs_by_end on flow_runs (state_type, end_time) where end_time is not null",
+  "create index flow_runs_cancelled on flow_runs (state_type, end_time) where state_type = 'CANCELLED'",
   "create index flow_runs_subflows on flow_runs (state_type) where parent_task_run_id is not null",
   "create index task_runs_open on task_runs (flow_run_id) where end_time is null",
   "create index leases_by_expiry on concurrency_leases (expires_at)",
