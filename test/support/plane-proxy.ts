@@ -10,6 +10,8 @@ export interface PlaneProxy extends AsyncDisposable {
   target: string;
   requests: string[];
   decide: (method: string, path: string) => Fate | Promise<Fate>;
+  /** Breaks what is under way. */
+  cut(): void;
 }
 
 /** A fixed address for a plane that dies and comes back, and a network that breaks at a chosen request. */
@@ -26,6 +28,7 @@ export async function startPlaneProxy(target: string): Promise<PlaneProxy> {
     target,
     requests: [],
     decide: () => "pass",
+    cut: () => server.closeAllConnections(),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -6,6 +6,7 @@ import type { Machine } from "../../../scripts/setup/machine.ts";
 import { createPrefectClient, type PrefectClient } from "../../../src/client/prefect-client.ts";
 import type { ReceivedFlowRun } from "../../../src/prefect-api/flow-runs.ts";
 import type { JsonObject } from "../../../src/prefect-api/primitives.ts";
+import { findRegistration } from "../../../worker/relay/registration.ts";
 import { TestProcess } from "../../support/child-process.ts";
 import { flowyard, type PlaneProcess, plainEnvironment, startPlane } from "../../support/plane-process.ts";
 import { waitUntil } from "../../support/wait-until.ts";
@@ -54,7 +55,8 @@ export class Stage {
   readonly label: string;
   readonly #type: PlaceType;
   readonly #environment: Record<string, string>;
-  readonly #jobVariables: JsonObject;
+  /** What each job of the pool needs. */
+  readonly jobVariables: JsonObject;
   readonly #workers: TestProcess[] = [];
   #flowId = "";
 
@@ -69,7 +71,7 @@ export class Stage {
       PREFECT_API_URL: plane.apiUrl,
       FLOWYARD_HOME: folder,
     };
-    this.#jobVariables =
+    this.jobVariables =
       type === "process"
         ? {}
         : {
@@ -89,14 +91,29 @@ export class Stage {
     return stage;
   }
 
-  async startWorker(environment: Record<string, string> = {}, ...flags: string[]): Promise<TestProcess> {
+  /** Does not wait until it works. */
+  launchWorker(environment: Record<string, string> = {}, ...flags: string[]): TestProcess {
     const worker = new TestProcess(flowyard, ["worker", "start", "--pool", this.#type, ...flags], {
       cwd: this.folder,
       env: plainEnvironment(this.folder, { ...this.#environment, ...environment }),
     });
     this.#workers.push(worker);
+    return worker;
+  }
+
+  async startWorker(environment: Record<string, string> = {}, ...flags: string[]): Promise<TestProcess> {
+    const worker = this.launchWorker(environment, ...flags);
     await worker.waitForOutput(/Worker started/, 20_000);
     return worker;
+  }
+
+  /** The relay that a worker started, which outlives it. False when there is none that lives. */
+  async killRelay(): Promise<boolean> {
+    const relay = await findRegistration(join(this.folder, "relay"));
+    if (relay?.isAlive === true) {
+      process.kill(relay.pid, "SIGKILL");
+    }
+    return relay?.isAlive === true;
   }
 
   async createRun({ lines = 1, gate = "gate", end = "COMPLETED", variables = {} as JsonObject } = {}): Promise<string> {
@@ -105,7 +122,7 @@ export class Stage {
       work_pool_name: this.#type,
       state: { type: "SCHEDULED" },
       job_variables: {
-        ...this.#jobVariables,
+        ...this.jobVariables,
         command: `python3 ${join(this.folder, "engine.py")} ${lines} ${join(this.folder, gate)} ${end}`,
         ...variables,
       },
@@ -144,6 +161,7 @@ export class Stage {
       worker.child.kill("SIGKILL");
       await worker.finish(5000);
     }
+    await this.killRelay();
     await this.plane[Symbol.asyncDispose]();
     await rm(this.folder, { recursive: true, force: true });
   }

@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import type { Machine } from "../../../scripts/setup/machine.ts";
+import { TransientError } from "../../../src/shared/errors.ts";
+import { waitUntil } from "../../support/wait-until.ts";
+import type { PlaceType } from "../worker-kill/stage.ts";
+import { ChaosStage, DEPLOYMENTS, NARROW_LIMIT, POOL_LIMIT } from "./chaos-stage.ts";
+import { countOpen, takeStock } from "./check.ts";
+import { createDraw, drawEvenly, pick } from "./draw.ts";
+import { STRIKES, type Strike } from "./strikes.ts";
+
+const ENDS = ["COMPLETED", "FAILED", "3", "COMPLETED"];
+const MAX_OPEN_RUNS = 12;
+const CREATE_MS = 250;
+const MAX_QUIET_MS = 3000;
+
+/** A stream of runs in which everything is struck at random moments, and what must be true of all of them after it. */
+export function describeChaos(
+  type: PlaceType,
+  { machine, skip, moments, seed }: { machine: Machine; skip: string | false; moments: number; seed: number },
+): void {
+  describe(`${moments} strikes at random moments over ${type} runs (seed ${seed})`, { skip }, () => {
+    let chaos: ChaosStage;
+    before(async () => {
+      chaos = await ChaosStage.open(type, machine);
+    });
+    after(() => chaos?.close());
+
+    test("every run ends as it would have, once, with every line once, and nothing is left or held", async () => {
+      const draw = createDraw(seed);
+      const seconds = startStopwatch();
+      const struck = new Map<Strike, number>();
+      const streaming = new AbortController();
+      chaos.startWorkers();
+      const stream = createRuns(chaos, createDraw(seed + 1_000_000), streaming.signal);
+      await waitUntil(async () => (await chaos.readWitness()).length > 0, {
+        timeoutMs: 60_000,
+        what: "a first run",
+        evidence: () => describeWorkers(chaos),
+      });
+
+      for (const what of drawEvenly(draw, STRIKES, moments)) {
+        await new Promise((resolve) => setTimeout(resolve, draw() * MAX_QUIET_MS));
+        if (await chaos.strike(what, draw)) {
+          struck.set(what, (struck.get(what) ?? 0) + 1);
+        }
+      }
+      streaming.abort();
+      await stream;
+      const struckFor = seconds();
+
+      const { counters, complaints } = await takeStock(chaos);
+      const all = { runs: chaos.runs.length, ...Object.fromEntries(struck), ...counters };
+      const shown = Object.entries(all).map(([name, count]) => `${name} ${count}`);
+      process.stdout.write(
+        `  chaos of ${type} runs, seed ${seed}, ${struckFor} s and ${seconds()} s: ${shown.join(" · ")}\n`,
+      );
+      const { "ended as they would have": right, ...wrong } = counters;
+      const isRight = right === chaos.runs.length && Object.values(wrong).every((count) => count === 0);
+      assert.ok(isRight, `${complaints.join("\n")}\n${describeWorkers(chaos)}`);
+    });
+
+    test("all slots can be taken afterwards", async () => {
+      const gate = join(chaos.stage.folder, "gate");
+      const before = new Set((await chaos.readWitness()).map(({ run }) => run));
+      const all = Array.from({ length: POOL_LIMIT + 2 }, (_, index) => (index < NARROW_LIMIT ? "narrow" : "free"));
+      for (const deployment of all) {
+        const run = {
+          deployment: deployment === "narrow" ? DEPLOYMENTS[1] : DEPLOYMENTS[0],
+          lines: 1,
+          end: "COMPLETED",
+        };
+        await chaos.createRun(run, { seconds: 0, gate });
+      }
+
+      await waitUntil(
+        async () => (await chaos.readWitness()).filter(({ run }) => !before.has(run)).length === POOL_LIMIT,
+        { timeoutMs: 40_000, what: `${POOL_LIMIT} runs at once`, evidence: () => describeWorkers(chaos) },
+      );
+      await chaos.stage.openGate();
+      await waitUntil(async () => (await countOpen(chaos)) === 0, { timeoutMs: 60_000, what: "their end" });
+    });
+  });
+}
+
+function startStopwatch(): () => number {
+  let from = performance.now();
+  return () => {
+    const seconds = Math.round((performance.now() - from) / 1000);
+    from = performance.now();
+    return seconds;
+  };
+}
+
+/** As many as keep the pool busy, created whatever is away. */
+async function createRuns(chaos: ChaosStage, draw: () => number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const open = await countOpen(chaos).catch((error: unknown) => {
+      if (error instanceof TransientError) {
+        return MAX_OPEN_RUNS;
+      }
+      throw error;
+    });
+    if (open < MAX_OPEN_RUNS) {
+      const lines = 3 + Math.floor(draw() * 20);
+      await chaos.createRun(
+        { deployment: pick(draw, DEPLOYMENTS), lines, end: pick(draw, ENDS) },
+        { seconds: draw() * 3 },
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, CREATE_MS));
+  }
+}
+
+function describeWorkers({ workers, stage }: ChaosStage): string {
+  const outputs = [...workers.map((worker) => worker.process.output), stage.plane.process.output];
+  return outputs.map((output) => output.slice(-6000)).join("\n----\n");
+}
