@@ -1,4 +1,4 @@
-import { readdir, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { ExitReason } from "./run-phases.ts";
@@ -63,7 +63,7 @@ export function createWorkerMetrics({ workerName, pool, version, relayFolder }: 
   });
   new Gauge({
     name: "flowyard_worker_spool_bytes",
-    help: "On disk, of what containers said and the plane has not taken yet; whole files of the relay's spool.",
+    help: "On disk, of what containers said and the plane has not taken yet.",
     registers,
     async collect() {
       this.set(await measureSpool(join(relayFolder, "spool")));
@@ -92,18 +92,20 @@ export function createWorkerMetrics({ workerName, pool, version, relayFolder }: 
   };
 }
 
-/** 0 where there is no relay. */
+/** What is behind the relay's cursor; 0 where there is no relay. */
 async function measureSpool(folder: string): Promise<number> {
   const names = await readdir(folder).catch(() => []);
-  const sizes = await Promise.all(
-    names
-      .filter((name) => name.endsWith(".lines"))
-      .map((name) =>
-        stat(join(folder, name)).then(
-          ({ size }) => size,
-          () => 0, // removed meanwhile
-        ),
-      ),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0);
+  const cursor = await readFile(join(folder, "cursor"), "utf8").catch(() => "");
+  const [, segment = "0", offset = "0"] = /^(\d+) (\d+)$/.exec(cursor) ?? [];
+  let bytes = -Number(offset);
+  for (const name of names) {
+    const [, number] = /^(\d+)\.lines$/.exec(name) ?? [];
+    if (number !== undefined && Number(number) >= Number(segment)) {
+      bytes += await stat(join(folder, name)).then(
+        ({ size }) => size,
+        () => 0, // removed meanwhile
+      );
+    }
+  }
+  return Math.max(0, bytes);
 }
