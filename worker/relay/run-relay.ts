@@ -22,14 +22,17 @@ export async function runRelay(
     { ...settings, port: settings.port === 0 ? (known?.port ?? 0) : settings.port },
     logger,
   );
-  if (!(await register(settings, relay.port))) {
+  try {
+    if (!(await register(settings, relay.port))) {
+      throw buildRunningError(settings.folder, (await findRegistration(settings.folder))?.pid);
+    }
+    while (!stop.aborted && (await findRegistration(settings.folder))?.pid === process.pid) {
+      await sleep(LOOK_MS, stop);
+    }
+  } finally {
+    // Whatever ends it: nobody would find a relay that goes on without being registered.
     await relay.stop();
-    throw buildRunningError(settings.folder, (await findRegistration(settings.folder))?.pid);
   }
-  while (!stop.aborted && (await findRegistration(settings.folder))?.pid === process.pid) {
-    await sleep(LOOK_MS, stop);
-  }
-  await relay.stop();
   logger.info({}, "Relay stopped");
 }
 
