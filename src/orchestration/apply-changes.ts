@@ -7,7 +7,7 @@ import { isSameSchedule } from "../flowyard-api/schedule-state.ts";
 import { readTriggers } from "../flowyard-api/trigger-state.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { Tx } from "../storage/store.ts";
-import { putAutomation } from "./automations.ts";
+import { putAutomation, removeAutomation } from "./automations.ts";
 import { saveScheduleChanges } from "./deployment-schedules.ts";
 import { putDeployment, removeDeployment, writePaused } from "./deployments.ts";
 import { ensureFlow } from "./flows.ts";
@@ -39,7 +39,7 @@ export async function applyChanges(
         await pauseMissing(tx, live, source.commit_sha ?? null, now);
         break;
       case "delete":
-        await removeDeployment(tx, live?.deployment.id ?? "");
+        await removeDeployment(tx, live?.deployment.id ?? "", now);
         break;
       case "conflict":
         throw new Error(`the conflict over ${change.deployment} was to be refused before`);
@@ -120,11 +120,11 @@ async function writeTriggers(
     if (previous === undefined || !isSameJson(previous, trigger)) {
       const created = automations.get(trigger.id ?? "")?.created ?? timestamp;
       const made = { id: trigger.id ?? randomUUID(), created, updated: timestamp };
-      await putAutomation(tx, buildTriggerAutomation(trigger, made, id), ownerResource(id));
+      await putAutomation(tx, buildTriggerAutomation(trigger, made, id), ownerResource(id), now);
     }
   }
   for (const removed of before.keys()) {
-    await tx.automations.remove(removed ?? "");
+    await removeAutomation(tx, removed ?? "", now);
   }
 }
 

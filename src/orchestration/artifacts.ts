@@ -3,6 +3,8 @@ import type { Artifact, CreateArtifact, UpdateArtifact } from "../prefect-api/ar
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
 import type { Store } from "../storage/store.ts";
+import { announceChanges } from "./announce-changes.ts";
+import { tellArtifacts } from "./lifecycle-event.ts";
 
 export async function createArtifact(
   store: Pick<Store, "transaction">,
@@ -22,7 +24,13 @@ export async function createArtifact(
     flow_run_id: body.flow_run_id ?? null,
     task_run_id: body.task_run_id ?? null,
   };
-  await store.transaction((tx) => tx.artifacts.insert(artifact));
+  const { key } = artifact;
+  await store.transaction(async (tx) => {
+    const before = key === null ? undefined : await tx.artifacts.findLatest(key);
+    await tx.artifacts.insert(artifact);
+    const verb = before === undefined ? "created" : "updated";
+    await announceChanges(tx, [key === null ? undefined : tellArtifacts(verb, key, artifact)], now);
+  });
   return artifact;
 }
 
@@ -46,8 +54,19 @@ export async function updateArtifact(
 }
 
 /** Throws UserError NOT_FOUND. */
-export async function deleteArtifact(store: Pick<Store, "transaction">, id: string): Promise<void> {
-  if (!(await store.transaction((tx) => tx.artifacts.remove(id)))) {
-    throw new UserError("NOT_FOUND", "Artifact not found.");
-  }
+export function deleteArtifact(store: Pick<Store, "transaction">, id: string, now: Date): Promise<void> {
+  return store.transaction(async (tx) => {
+    const artifact = await tx.artifacts.find(id);
+    if (artifact === undefined) {
+      throw new UserError("NOT_FOUND", "Artifact not found.");
+    }
+    const { key } = artifact;
+    const wasLatest = key !== null && (await tx.artifacts.findLatest(key))?.id === id;
+    await tx.artifacts.remove(id);
+    if (wasLatest) {
+      const latest = await tx.artifacts.findLatest(key);
+      const verb = latest === undefined ? "deleted" : "updated";
+      await announceChanges(tx, [tellArtifacts(verb, key, latest ?? artifact)], now);
+    }
+  });
 }

@@ -6,6 +6,8 @@ import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
 import type { StoredBlockDocument } from "../storage/blocks.ts";
 import type { Store, Tx } from "../storage/store.ts";
+import { announceChanges } from "./announce-changes.ts";
+import { tellBlockDocument } from "./lifecycle-event.ts";
 import { maskSecrets, unmaskSecrets } from "./mask-secrets.ts";
 
 type Blocks = Pick<Store, "blocks">;
@@ -84,7 +86,9 @@ export function createBlockDocument(
       ...separateReferences(body.data),
     };
     await tx.blocks.putDocument(document);
-    return readBlockDocument(tx, document, { includeSecrets: false });
+    const made = await readBlockDocument(tx, document, { includeSecrets: false });
+    await announceChanges(tx, [tellBlockDocument("created", made)], now);
+    return made;
   });
 }
 
@@ -113,7 +117,21 @@ export function updateBlockDocument(
     await requireSchema(tx, document.block_schema_id, document.block_type_id);
     await tx.blocks.putDocument(document);
     // A circle is found by walking it; the transaction then takes the document back.
-    await readBlockDocument(tx, document, { includeSecrets: false });
+    const changed = await readBlockDocument(tx, document, { includeSecrets: false });
+    await announceChanges(tx, [tellBlockDocument("updated", changed)], now);
+  });
+}
+
+/** Throws UserError NOT_FOUND. */
+export function deleteBlockDocument(store: Pick<Store, "transaction">, id: string, now: Date): Promise<void> {
+  return store.transaction(async (tx) => {
+    const stored = await tx.blocks.findDocument(id);
+    if (stored === undefined) {
+      throw new UserError("NOT_FOUND", "Block document not found");
+    }
+    const document = await readBlockDocument(tx, stored, { includeSecrets: false });
+    await announceChanges(tx, [tellBlockDocument("deleted", document)], now);
+    await tx.blocks.removeDocument(id);
   });
 }
 

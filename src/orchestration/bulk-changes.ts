@@ -5,6 +5,7 @@ import { UserError } from "../shared/errors.ts";
 import type { Store } from "../storage/store.ts";
 import { type CreateRunDeps, createFlowRunFromDeployment } from "./create-flow-run.ts";
 import { removeDeployment } from "./deployments.ts";
+import { removeFlow } from "./flows.ts";
 import { type StateProposal, setFlowRunState } from "./set-flow-run-state.ts";
 
 /** What is looked for takes its time outside of the transaction; inside it is asked again of what was found. */
@@ -23,25 +24,29 @@ export async function deleteFlowRuns(store: Store, { filter, limit }: Bulk<FlowR
 }
 
 /** Removes deployments; their runs stay, but for those that wait. Answers their ids. */
-export function deleteDeployments(store: Store, { filter, limit }: Bulk<DeploymentFilter>): Promise<string[]> {
+export function deleteDeployments(
+  store: Store,
+  { filter, limit }: Bulk<DeploymentFilter>,
+  now: Date,
+): Promise<string[]> {
   return store.transaction(async (tx) => {
     const page = { sort: "NAME_ASC" as const, limit, offset: 0 };
     const ids = (await tx.deployments.list({ deployments: filter }, page)).map(({ id }) => id);
     for (const id of ids) {
-      await removeDeployment(tx, id);
+      await removeDeployment(tx, id, now);
     }
     return ids;
   });
 }
 
 /** Removes flows with their deployments and runs. Answers their ids. */
-export function deleteFlows(store: Store, { filter, limit }: Bulk<FlowFilter>): Promise<string[]> {
+export function deleteFlows(store: Store, { filter, limit }: Bulk<FlowFilter>, now: Date): Promise<string[]> {
   return store.transaction(async (tx) => {
     const flows = await tx.flows.list({ flows: filter }, { sort: "NAME_ASC", limit, offset: 0 });
-    return keep(
-      flows.map(({ id }) => id),
-      (id) => tx.flows.remove(id),
-    );
+    for (const { id } of flows) {
+      await removeFlow(tx, id, now);
+    }
+    return flows.map(({ id }) => id);
   });
 }
 

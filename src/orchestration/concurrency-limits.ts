@@ -6,6 +6,8 @@ import { hasCode, UserError } from "../shared/errors.ts";
 import type { ConcurrencyLimit } from "../storage/concurrency-limits.ts";
 import type { Nouns, Store, Tx } from "../storage/store.ts";
 import { holdPlain } from "./acquire-slots.ts";
+import { announceChanges } from "./announce-changes.ts";
+import { tellLimit } from "./lifecycle-event.ts";
 import { wakeSlotWaiters } from "./wake-slot-waiters.ts";
 
 /** Prefect's guess at how long a slot is held, until there is a measurement. */
@@ -46,7 +48,9 @@ export async function insertLimit(tx: Tx, body: CreateConcurrencyLimit, now: Dat
     avg_slot_occupancy_seconds: DEFAULT_OCCUPANCY_SECONDS,
   });
   await setPlainSlots(tx, await getLimit(tx, id), activeSlots, now);
-  return getLimit(tx, id);
+  const made = await getLimit(tx, id);
+  await announceChanges(tx, [tellLimit("created", made)], now);
+  return made;
 }
 
 /** Only the keys that are present change anything. Throws UserError NOT_FOUND, ALREADY_EXISTS. */
@@ -69,6 +73,7 @@ export async function updateLimit(
       if (activeSlots != null) {
         await setPlainSlots(tx, await getLimit(tx, id), activeSlots, now);
       }
+      await announceChanges(tx, [tellLimit("updated", await getLimit(tx, id))], now);
       await wakeSlotWaiters(tx, timestampFromDate(now), id);
     }),
   );
@@ -89,7 +94,9 @@ async function setPlainSlots(tx: Tx, limit: ConcurrencyLimit, slots: number, now
 /** Removes the limit; whoever waited for it goes on. Throws UserError NOT_FOUND. */
 export function deleteLimit(store: Pick<Store, "transaction">, idOrName: string, now: Date): Promise<void> {
   return store.transaction(async (tx) => {
-    const { id } = await getLimit(tx, idOrName);
+    const found = await getLimit(tx, idOrName);
+    const { id } = found;
+    await announceChanges(tx, [tellLimit("deleted", found)], now);
     await tx.concurrencyLimits.remove(id);
     await wakeSlotWaiters(tx, timestampFromDate(now));
     tx.wakeUps.notify("slot_released", id);

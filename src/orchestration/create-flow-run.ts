@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { v7 as uuidv7 } from "uuid";
 import type { CreateFlowRunFromDeployment } from "../prefect-api/deployments.ts";
 import { type CreateFlowRun, EmpiricalPolicy, type FlowRun } from "../prefect-api/flow-runs.ts";
@@ -229,7 +228,7 @@ async function insertRun(
   parts: RunParts,
 ): Promise<CreatedRun> {
   const timestamp = timestampFromDate(now);
-  const id = randomUUID();
+  const id = uuidv7();
   const parentTaskRunId = parts.parent_task_run_id ?? null;
   const { state, times, policy } = enterState(
     { ...NO_STATE, id, parent_task_run_id: parentTaskRunId },

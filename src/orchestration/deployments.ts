@@ -8,6 +8,7 @@ import { errorMessage, UserError } from "../shared/errors.ts";
 import type { ConcurrencyLimit } from "../storage/concurrency-limits.ts";
 import type { DeploymentChanges } from "../storage/deployment-rows.ts";
 import type { Store, Tx } from "../storage/store.ts";
+import { announceDeployment, announceDeploymentChange } from "./announce-deployment.ts";
 import { renewRuns, replaceSchedules, saveScheduleChanges } from "./deployment-schedules.ts";
 import { hydrateParametersOf, listVariableNames } from "./hydrate-parameters.ts";
 import { findJobVariableProblem } from "./job-variables.ts";
@@ -74,12 +75,15 @@ export async function putDeployment(
   };
   if (existingId === undefined) {
     await insertDeployment(tx, { id, body, changes, now, createdBy });
+    await saveConcurrencyLimit(tx, id, body, now);
+    await announceDeployment(tx, "created", id, now);
   } else {
     const before = await getDeployment(tx, id);
     await tx.deployments.update(id, changes);
     await renewRuns(tx, before, now);
+    await saveConcurrencyLimit(tx, id, body, now);
+    await announceDeploymentChange(tx, before, now);
   }
-  await saveConcurrencyLimit(tx, id, body, now);
   return id;
 }
 
@@ -253,6 +257,7 @@ export function updateDeployment(
     await renewRuns(tx, existing, now);
     await saveScheduleChanges(tx, id, scheduleChanges, now);
     await saveConcurrencyLimit(tx, id, body, now);
+    await announceDeploymentChange(tx, existing, now);
   });
 }
 
@@ -297,12 +302,13 @@ export function findParameterProblem(
 }
 
 /** Removes the deployment with its schedules, its limit and its waiting runs. Throws UserError NOT_FOUND. */
-export function deleteDeployment(store: Pick<Store, "transaction">, id: string): Promise<void> {
-  return store.transaction((tx) => removeDeployment(tx, id));
+export function deleteDeployment(store: Pick<Store, "transaction">, id: string, now: Date): Promise<void> {
+  return store.transaction((tx) => removeDeployment(tx, id, now));
 }
 
 /** The same inside a transaction of the caller's. */
-export async function removeDeployment(tx: Tx, id: string): Promise<void> {
+export async function removeDeployment(tx: Tx, id: string, now: Date): Promise<void> {
+  await announceDeployment(tx, "deleted", id, now);
   const limit = await tx.concurrencyLimits.findByName(deploymentLimitName(id));
   if (!(await tx.deployments.remove(id))) {
     throw new UserError("NOT_FOUND", "Deployment not found");
@@ -334,4 +340,5 @@ export async function writePaused(tx: Tx, id: string, paused: boolean, now: Date
     await tx.flowRuns.removeScheduled(id, { autoOnly: true, futureOnly: false });
   }
   await renewRuns(tx, before, now);
+  await announceDeploymentChange(tx, before, now);
 }

@@ -3,6 +3,8 @@ import type { CreateFlow, Flow } from "../prefect-api/flows.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
 import type { Store, Tx } from "../storage/store.ts";
+import { announceChanges } from "./announce-changes.ts";
+import { tellFlow } from "./lifecycle-event.ts";
 
 /** Makes the flow, or answers the one of that name. */
 export function createFlow(
@@ -29,24 +31,38 @@ export async function ensureFlow(tx: Tx, body: CreateFlow, now: Date): Promise<{
     labels: body.labels ?? {},
   };
   await tx.flows.insert(flow);
+  await announceChanges(tx, [tellFlow("created", flow)], now);
   return { flow, created: true };
 }
 
 /** Throws UserError NOT_FOUND. */
-export async function updateFlow(
+export function updateFlow(
   store: Pick<Store, "transaction">,
   id: string,
-  changes: { tags?: string[] | undefined },
+  { tags }: { tags?: string[] | undefined },
+  now: Date,
 ): Promise<void> {
-  const { tags } = changes;
-  if (!(await store.transaction((tx) => tx.flows.update(id, tags === undefined ? {} : { tags })))) {
-    throw new UserError("NOT_FOUND", "Flow not found");
-  }
+  return store.transaction(async (tx) => {
+    await tx.flows.update(id, tags === undefined ? {} : { tags });
+    await announceChanges(tx, [tellFlow("updated", await getFlow(tx, id))], now);
+  });
 }
 
 /** Removes the flow with its deployments and runs. Throws UserError NOT_FOUND. */
-export async function deleteFlow(store: Pick<Store, "transaction">, id: string): Promise<void> {
-  if (!(await store.transaction((tx) => tx.flows.remove(id)))) {
+export function deleteFlow(store: Pick<Store, "transaction">, id: string, now: Date): Promise<void> {
+  return store.transaction((tx) => removeFlow(tx, id, now));
+}
+
+/** The same inside a transaction of the caller's. */
+export async function removeFlow(tx: Tx, id: string, now: Date): Promise<void> {
+  await announceChanges(tx, [tellFlow("deleted", await getFlow(tx, id))], now);
+  await tx.flows.remove(id);
+}
+
+async function getFlow(tx: Tx, id: string): Promise<Flow> {
+  const flow = await tx.flows.find(id);
+  if (flow === undefined) {
     throw new UserError("NOT_FOUND", "Flow not found");
   }
+  return flow;
 }

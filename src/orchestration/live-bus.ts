@@ -29,6 +29,7 @@ export class LiveBus {
     tx.announce(
       "events",
       events.map(({ id }) => id),
+      "other planes",
     );
     tx.afterCommit(() => {
       for (const event of events) {
@@ -50,6 +51,7 @@ export class LiveBus {
     tx.announce(
       "logs",
       logs.map(({ id }) => id),
+      "other planes",
     );
     tx.afterCommit(() => this.publishLogs(logs));
   }

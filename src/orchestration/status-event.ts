@@ -1,6 +1,6 @@
 import type { EventResource, ReceivedEvent } from "../prefect-api/events.ts";
 import { secondsBetween, type Timestamp } from "../prefect-api/timestamp.ts";
-import type { StatusChange } from "../storage/statuses.ts";
+import type { DeploymentSurroundings, StatusChange } from "../storage/statuses.ts";
 
 /** Status events of a pool further apart than this are ordered by their times alone (Prefect's bound). */
 const FOLLOWS_WITHIN_SECONDS = 600;
@@ -41,22 +41,26 @@ function buildRelated(change: StatusChange): EventResource[] {
     case "work-queue":
       return [describePool(change.pool)];
     case "deployment":
-      return [
-        describe("flow", "flow", change.flow.id, change.flow.name),
-        ...(change.queue === null ? [] : [describe("work-queue", "work-queue", change.queue.id, change.queue.name)]),
-        ...(change.pool === null ? [] : [describePool(change.pool)]),
-        ...(change.storageDocumentId === null ? [] : [describe("block-document", "storage", change.storageDocumentId)]),
-        ...(change.infrastructureDocumentId === null
-          ? []
-          : [describe("block-document", "infrastructure", change.infrastructureDocumentId)]),
-        ...(change.concurrencyLimitId === null
-          ? []
-          : [describe("concurrency-limit", "concurrency-limit", change.concurrencyLimitId)]),
-      ];
+      return describeSurroundings(change);
   }
 }
 
-function describe(kind: string, role: string, id: string, name?: string): EventResource {
+/** What events of a deployment name beside it. */
+export function describeSurroundings(deployment: DeploymentSurroundings): EventResource[] {
+  const { flow, queue, pool, storageDocumentId, infrastructureDocumentId, concurrencyLimitId } = deployment;
+  return [
+    describe("flow", "flow", flow.id, flow.name),
+    ...(queue === null ? [] : [describe("work-queue", "work-queue", queue.id, queue.name)]),
+    ...(pool === null ? [] : [describePool(pool)]),
+    ...(storageDocumentId === null ? [] : [describe("block-document", "storage", storageDocumentId)]),
+    ...(infrastructureDocumentId === null
+      ? []
+      : [describe("block-document", "infrastructure", infrastructureDocumentId)]),
+    ...(concurrencyLimitId === null ? [] : [describe("concurrency-limit", "concurrency-limit", concurrencyLimitId)]),
+  ];
+}
+
+export function describe(kind: string, role: string, id: string, name?: string): EventResource {
   return {
     "prefect.resource.id": `prefect.${kind}.${id}`,
     ...(name === undefined ? {} : { "prefect.resource.name": name }),
@@ -64,8 +68,13 @@ function describe(kind: string, role: string, id: string, name?: string): EventR
   };
 }
 
-function describePool({ id, name, type }: { id: string; name: string; type: string }): EventResource {
-  return { ...describe("work-pool", "work-pool", id, name), "prefect.work-pool.type": type };
+export function describePool({ id, name, type }: { id: string; name: string; type: string }): EventResource {
+  return {
+    "prefect.resource.id": `prefect.work-pool.${id}`,
+    "prefect.resource.name": name,
+    "prefect.work-pool.type": type,
+    "prefect.resource.role": "work-pool",
+  };
 }
 
 function findPreceding(change: StatusChange, now: Timestamp): string | null {

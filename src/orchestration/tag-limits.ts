@@ -6,7 +6,9 @@ import { UserError } from "../shared/errors.ts";
 import type { ConcurrencyLimit } from "../storage/concurrency-limits.ts";
 import type { Nouns, Store, Tx } from "../storage/store.ts";
 import { type LimitSummary, summarize } from "./acquire-slots.ts";
+import { announceChanges } from "./announce-changes.ts";
 import { insertLimit } from "./concurrency-limits.ts";
+import { tellLimit } from "./lifecycle-event.ts";
 import { decideRetryAfter, NEVER } from "./slot-rules.ts";
 
 /** Holders that one answer lists. */
@@ -27,6 +29,7 @@ export function saveTagLimit(
       await insertLimit(tx, { name: tagLimitName(tag), limit, ...added }, now);
     } else {
       await tx.concurrencyLimits.update(existing.id, { limit });
+      await announceChanges(tx, [tellLimit("updated", { ...existing, limit })], now);
     }
     return { created: existing === undefined, limit: await getTagLimit(tx, { tag }, now) };
   });
@@ -100,9 +103,12 @@ export function resetTagLimit(
 export function deleteTagLimit(
   store: Pick<Store, "transaction">,
   which: { id: string } | { tag: string },
+  now: Date,
 ): Promise<void> {
   return store.transaction(async (tx) => {
-    const { id } = await findTagLimit(tx, which);
+    const limit = await findTagLimit(tx, which);
+    const { id } = limit;
+    await announceChanges(tx, [tellLimit("deleted", limit)], now);
     await tx.leases.removeOfLimit(id, "all");
     await tx.concurrencyLimits.remove(id);
   });

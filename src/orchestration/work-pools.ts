@@ -8,10 +8,14 @@ import {
 } from "../prefect-api/work-pools.ts";
 import { hasCode, UserError } from "../shared/errors.ts";
 import type { Store, Tx } from "../storage/store.ts";
+import { announceChanges } from "./announce-changes.ts";
 import { decideStateTimestamp } from "./bookkeeping.ts";
 import { checkTemplateDefaults } from "./job-variables.ts";
+import { tellPool, tellPoolChange, tellQueue } from "./lifecycle-event.ts";
 
 const DEFAULT_QUEUE = { name: "default", description: "The work pool's default queue.", priority: 1 };
+/** Queues whose end is told when their pool goes; of more the pool alone is told. */
+const MAX_TOLD_QUEUES = 1000;
 const RESERVED_NAME = /^prefect/i;
 /** What may be changed on a pool whose name is reserved. */
 const RESERVED_POOL_KEYS: ReadonlySet<string> = new Set(["is_paused", "concurrency_limit"]);
@@ -64,7 +68,10 @@ export async function insertWorkPool(tx: Tx, body: CreateWorkPool, now: Date): P
     filter: null,
   });
   tx.wakeUps.notify("status_changed", id);
-  return await getWorkPool(tx, body.name);
+  const pool = await getWorkPool(tx, body.name);
+  const queue = { id: queueId, name: DEFAULT_QUEUE.name };
+  await announceChanges(tx, [tellQueue("created", queue, pool), tellPool("created", pool)], now);
+  return pool;
 }
 
 /** Throws UserError NOT_FOUND. */
@@ -103,6 +110,7 @@ export async function updateWorkPool(
       ...(body.concurrency_limit !== undefined && { concurrency_limit: body.concurrency_limit }),
       ...(body.storage_configuration && { storage_configuration: body.storage_configuration }),
     });
+    await announceChanges(tx, [tellPoolChange(pool, await getWorkPool(tx, name))], now);
     // A pool that was resumed or has a higher limit: who waits for its runs looks at once.
     tx.wakeUps.notify("slot_released", pool.id);
     if (typeof body.is_paused === "boolean") {
@@ -112,7 +120,7 @@ export async function updateWorkPool(
 }
 
 /** Removes the pool with its queues and workers. Throws UserError NOT_FOUND, FORBIDDEN_NAME. */
-export async function deleteWorkPool(store: Pick<Store, "transaction">, name: string): Promise<void> {
+export async function deleteWorkPool(store: Pick<Store, "transaction">, name: string, now: Date): Promise<void> {
   if (RESERVED_NAME.test(name)) {
     throw new UserError(
       "FORBIDDEN_NAME",
@@ -121,6 +129,9 @@ export async function deleteWorkPool(store: Pick<Store, "transaction">, name: st
   }
   await store.transaction(async (tx) => {
     const pool = await getWorkPool(tx, name);
+    const queues = await tx.workQueues.list({ poolId: pool.id }, { limit: MAX_TOLD_QUEUES, offset: 0 });
+    const told = queues.map((queue) => tellQueue("deleted", queue, pool));
+    await announceChanges(tx, [...told, tellPool("deleted", pool)], now);
     await tx.workPools.remove(pool.id);
   });
 }

@@ -3,6 +3,8 @@ import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { CreateWorkQueue, UpdateWorkQueue, WorkQueue } from "../prefect-api/work-queues.ts";
 import { hasCode, UserError } from "../shared/errors.ts";
 import type { Store, Tx } from "../storage/store.ts";
+import { announceChanges } from "./announce-changes.ts";
+import { tellQueue, tellQueueChange } from "./lifecycle-event.ts";
 import { getWorkPool, insertWorkPool } from "./work-pools.ts";
 
 interface Pool {
@@ -65,6 +67,7 @@ async function insertWorkQueue(tx: Tx, pool: Pool, body: CreateWorkQueue, now: D
   } catch (error) {
     throw asTaken(error, pool.name);
   }
+  await announceChanges(tx, [tellQueue("created", { id, name: body.name }, await tx.workPools.find(pool.id))], now);
   return id;
 }
 
@@ -92,7 +95,12 @@ async function makeRoom(
 }
 
 /** Throws UserError NOT_FOUND, ALREADY_EXISTS. Only the keys that are present change anything. */
-export function updateWorkQueue(store: Pick<Store, "transaction">, id: string, body: UpdateWorkQueue): Promise<void> {
+export function updateWorkQueue(
+  store: Pick<Store, "transaction">,
+  id: string,
+  body: UpdateWorkQueue,
+  now: Date,
+): Promise<void> {
   return store.transaction(async (tx) => {
     const queue = await tx.workQueues.find(id);
     if (queue === undefined) {
@@ -118,6 +126,8 @@ export function updateWorkQueue(store: Pick<Store, "transaction">, id: string, b
     } catch (error) {
       throw asTaken(error, queue.work_pool_name ?? "");
     }
+    const [pool, after] = [await tx.workPools.find(queue.work_pool_id ?? ""), await tx.workQueues.find(id)];
+    await announceChanges(tx, [after && tellQueueChange(queue, after, pool)], now);
     if (typeof body.is_paused === "boolean") {
       tx.wakeUps.notify("status_changed", queue.work_pool_id ?? "");
     }
@@ -125,7 +135,7 @@ export function updateWorkQueue(store: Pick<Store, "transaction">, id: string, b
 }
 
 /** Throws UserError NOT_FOUND, and DATA_CONFLICT for a pool's default queue. */
-export function deleteWorkQueue(store: Pick<Store, "transaction">, id: string): Promise<void> {
+export function deleteWorkQueue(store: Pick<Store, "transaction">, id: string, now: Date): Promise<void> {
   return store.transaction(async (tx) => {
     const queue = await tx.workQueues.find(id);
     if (queue === undefined) {
@@ -135,6 +145,7 @@ export function deleteWorkQueue(store: Pick<Store, "transaction">, id: string): 
     if (pool?.default_queue_id === id) {
       throw new UserError("DATA_CONFLICT", "Can't delete a pool's default queue.");
     }
+    await announceChanges(tx, [tellQueue("deleted", queue, pool)], now);
     await tx.workQueues.remove(id);
   });
 }

@@ -5,7 +5,7 @@ import type { Announcement, Store } from "../storage/store.ts";
 /** Announcements that wait for their rows; beyond it sockets miss some, as they do when a connection is lost. */
 const MAX_WAITING = 1000;
 
-/** Shows the sockets of this plane what other planes have written, in its order. Nothing is read when nobody looks. */
+/** Shows the sockets of this plane what planes announce to it, in its order. Nothing is read when nobody looks. */
 export function relayAnnouncements(store: Store, bus: LiveBus, logger: Pick<Logger, "warn">): void {
   let last: Promise<void> = Promise.resolve();
   let waiting = 0;
@@ -15,7 +15,7 @@ export function relayAnnouncements(store: Store, bus: LiveBus, logger: Pick<Logg
         waiting += 1;
         last = last
           .then(() => relay(store, bus, announcement))
-          .catch((error: unknown) => logger.warn({ err: error }, "sockets miss what another plane wrote"))
+          .catch((error: unknown) => logger.warn({ err: error }, "sockets miss what a plane wrote"))
           .finally(() => {
             waiting -= 1;
           });

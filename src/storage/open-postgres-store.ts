@@ -45,11 +45,10 @@ export async function openPostgresStore({ url, clock }: { url: string; clock: Cl
   });
   const reading = buildPooledKysely(readers);
   const writing = buildPostgresKysely((text, values) => writer.run(text, values));
-  const queue = new TransactionQueue(
-    writer,
-    (effects) => ({ ...buildNouns(writing, clock), ...effects }),
-    (sent) => wakeUps.deliver(sent),
-  );
+  const queue = new TransactionQueue(writer, (effects) => ({ ...buildNouns(writing, clock), ...effects }), {
+    wake: (sent) => wakeUps.deliver(sent),
+    announce: (announced) => announce?.(announced),
+  });
   async function close(): Promise<void> {
     await queue.idle();
     await Promise.all([writer.close(), listener.close(), readers.end()]);

@@ -7,7 +7,7 @@ import { errorMessage, UserError } from "../shared/errors.ts";
 import { migrate } from "./migrate.ts";
 import { buildKysely, lockDatabase, openConnection } from "./sqlite.ts";
 import { SqliteWriter } from "./sqlite-writer.ts";
-import { buildNouns, type Store } from "./store.ts";
+import { type Announcement, buildNouns, type Store } from "./store.ts";
 import { TransactionQueue } from "./transaction-queue.ts";
 import { WakeUps } from "./wake-ups.ts";
 
@@ -30,16 +30,20 @@ export async function openSqliteStore({ file, clock }: { file: string; clock: Cl
     reader.exec("pragma query_only = on");
     const reading = buildKysely(reader);
     const wakeUps = new WakeUps();
+    // No other plane has the file: only this one announces.
+    let announce: ((announced: readonly Announcement[]) => void) | undefined;
     const queue = new TransactionQueue(
       new SqliteWriter(writer),
       (effects) => ({ ...buildNouns(writing, clock), ...effects }),
-      (sent) => wakeUps.deliver(sent),
+      { wake: (sent) => wakeUps.deliver(sent), announce: (announced) => announce?.(announced) },
     );
     return {
       ...buildNouns(reading, clock),
       transaction: (fn) => queue.run(fn),
       wakeUps,
-      onAnnounced: () => undefined, // no other plane has the file
+      onAnnounced: (listen) => {
+        announce = listen;
+      },
       ping: () => ping(reading),
       close: async () => {
         await queue.idle();

@@ -26,9 +26,13 @@ export interface QueueStatusChange extends Named {
   pool: NamedPool;
 }
 
-export interface DeploymentStatusChange extends Named {
+export interface DeploymentStatusChange extends DeploymentSurroundings {
   kind: "deployment";
   status: "READY" | "NOT_READY";
+}
+
+/** A deployment, and what its events name beside it. */
+export interface DeploymentSurroundings extends Named {
   flow: Named;
   queue: Named | null;
   pool: NamedPool | null;
@@ -94,30 +98,18 @@ export class StatusStore {
   /** A deployment is as ready as its queue is polled. */
   async listChangedDeployments(now: string, most: number): Promise<DeploymentStatusChange[]> {
     const status = sql<DeploymentStatusChange["status"]>`case when ${isPolled(now)} then 'READY' else 'NOT_READY' end`;
-    const rows = await this.#db
-      .selectFrom("deployments as d")
-      .innerJoin("flows as f", "f.id", "d.flow_id")
-      .leftJoin("work_queues as q", "q.id", "d.work_queue_id")
-      .leftJoin("work_pools as p", "p.id", "q.work_pool_id")
-      .select(["d.id", "d.name", "d.storage_document_id", "d.infrastructure_document_id", "d.concurrency_limit_id"])
-      .select(["f.id as flow_id", "f.name as flow_name", "q.id as queue_id", "q.name as queue_name"])
-      .select(["p.id as pool_id", "p.name as pool_name", "p.type as pool_type", status.as("status")])
+    const rows = await selectSurroundings(this.#db)
+      .select(status.as("status"))
       .where(sql<SqlBool>`${status} <> coalesce(d.announced_status, 'NOT_READY')`)
       .orderBy("d.id")
       .limit(most)
       .execute();
-    return rows.map((row) => ({
-      kind: "deployment",
-      id: row.id,
-      name: row.name,
-      status: row.status,
-      flow: { id: row.flow_id, name: row.flow_name },
-      queue: row.queue_id === null ? null : { id: row.queue_id, name: row.queue_name ?? "" },
-      pool: row.pool_id === null ? null : { id: row.pool_id, name: row.pool_name ?? "", type: row.pool_type ?? "" },
-      storageDocumentId: row.storage_document_id,
-      infrastructureDocumentId: row.infrastructure_document_id,
-      concurrencyLimitId: row.concurrency_limit_id,
-    }));
+    return rows.map((row) => ({ kind: "deployment", status: row.status, ...surroundingsFromRow(row) }));
+  }
+
+  async findDeployment(id: string): Promise<DeploymentSurroundings | undefined> {
+    const row = await selectSurroundings(this.#db).where("d.id", "=", id).executeTakeFirst();
+    return row && surroundingsFromRow(row);
   }
 
   /**
@@ -143,6 +135,32 @@ export class StatusStore {
       }
     }
   }
+}
+
+function selectSurroundings(db: Kysely<Database>) {
+  return db
+    .selectFrom("deployments as d")
+    .innerJoin("flows as f", "f.id", "d.flow_id")
+    .leftJoin("work_queues as q", "q.id", "d.work_queue_id")
+    .leftJoin("work_pools as p", "p.id", "q.work_pool_id")
+    .select(["d.id", "d.name", "d.storage_document_id", "d.infrastructure_document_id", "d.concurrency_limit_id"])
+    .select(["f.id as flow_id", "f.name as flow_name", "q.id as queue_id", "q.name as queue_name"])
+    .select(["p.id as pool_id", "p.name as pool_name", "p.type as pool_type"]);
+}
+
+function surroundingsFromRow(
+  row: Awaited<ReturnType<ReturnType<typeof selectSurroundings>["executeTakeFirstOrThrow"]>>,
+): DeploymentSurroundings {
+  return {
+    id: row.id,
+    name: row.name,
+    flow: { id: row.flow_id, name: row.flow_name },
+    queue: row.queue_id === null ? null : { id: row.queue_id, name: row.queue_name ?? "" },
+    pool: row.pool_id === null ? null : { id: row.pool_id, name: row.pool_name ?? "", type: row.pool_type ?? "" },
+    storageDocumentId: row.storage_document_id,
+    infrastructureDocumentId: row.infrastructure_document_id,
+    concurrencyLimitId: row.concurrency_limit_id,
+  };
 }
 
 function isPolled(now: string) {

@@ -75,8 +75,11 @@ export interface Tx extends Nouns {
    * undone. The same wake-up twice in a transaction is sent once.
    */
   wakeUps: { notify(channel: WakeUpChannel, key: string): void };
-  /** Tells the other planes, once the transaction is on disk, that rows are there which sockets may wait for. */
-  announce(kind: Announcement["kind"], ids: readonly string[]): void;
+  /**
+   * Tells planes, once the transaction is on disk, that rows are there which sockets may wait for: the other ones, when
+   * this one shows them its sockets itself, or every one.
+   */
+  announce(kind: Announcement["kind"], ids: readonly string[], to: "other planes" | "every plane"): void;
 }
 
 /** Rows that a plane has written. */
@@ -97,7 +100,7 @@ export interface Store extends Nouns {
   transaction<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
   /** Hints that something may be there for who waits; see `WakeUps`. */
   wakeUps: Pick<WakeUps, "subscribe">;
-  /** The one listener to what other planes announce. It must not throw. */
+  /** The one listener to what other planes announce, and what this one announces to every plane. It must not throw. */
   onAnnounced(listen: (announced: readonly Announcement[]) => void): void;
   /** Whether the database answers. */
   ping(): Promise<boolean>;

@@ -26,7 +26,16 @@ type Effects = Pick<Tx, "afterCommit" | "wakeUps" | "announce">;
 interface Left {
   afterCommit: (() => void)[];
   wakeUps: Map<string, WakeUp>;
+  /** To other planes. */
   announced: Announcement[];
+  /** To this one. */
+  announcedHere: Announcement[];
+}
+
+/** Who of this plane hears what was committed. Neither throws. */
+interface Tell {
+  wake(wakeUps: Iterable<WakeUp>): void;
+  announce(announced: readonly Announcement[]): void;
 }
 
 interface Waiting<T> {
@@ -43,24 +52,25 @@ interface Waiting<T> {
 export class TransactionQueue<T> {
   readonly #connection: WritingConnection;
   readonly #tx: T;
-  readonly #wake: (wakeUps: Iterable<WakeUp>) => void;
+  readonly #tell: Tell;
   #waiting: Waiting<T>[] = [];
   #draining: Promise<void> | undefined;
   #left = leaveNothing();
 
-  constructor(
-    connection: WritingConnection,
-    buildTx: (effects: Effects) => T,
-    wake: (wakeUps: Iterable<WakeUp>) => void,
-  ) {
+  constructor(connection: WritingConnection, buildTx: (effects: Effects) => T, tell: Tell) {
     this.#connection = connection;
-    this.#wake = wake;
+    this.#tell = tell;
     this.#tx = buildTx({
       afterCommit: (callback) => {
         this.#left.afterCommit.push(callback);
       },
       wakeUps: { notify: (channel, key) => this.#left.wakeUps.set(`${channel} ${key}`, { channel, key }) },
-      announce: (kind, ids) => this.#left.announced.push({ kind, ids }),
+      announce: (kind, ids, to) => {
+        this.#left.announced.push({ kind, ids });
+        if (to === "every plane") {
+          this.#left.announcedHere.push({ kind, ids });
+        }
+      },
     });
   }
 
@@ -111,11 +121,14 @@ export class TransactionQueue<T> {
       await this.#connection.rollback();
       return;
     }
-    for (const { afterCommit, wakeUps } of kept) {
+    for (const { afterCommit, wakeUps, announcedHere } of kept) {
       for (const callback of afterCommit) {
         callback();
       }
-      this.#wake(wakeUps.values());
+      this.#tell.wake(wakeUps.values());
+      if (announcedHere.length > 0) {
+        this.#tell.announce(announcedHere);
+      }
     }
   }
 
@@ -136,5 +149,5 @@ export class TransactionQueue<T> {
 }
 
 function leaveNothing(): Left {
-  return { afterCommit: [], wakeUps: new Map(), announced: [] };
+  return { afterCommit: [], wakeUps: new Map(), announced: [], announcedHere: [] };
 }

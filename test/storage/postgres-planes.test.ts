@@ -83,7 +83,7 @@ describe("two planes on one PostgreSQL", () => {
       heardAtHome += 1;
     });
 
-    await here.transaction(async (tx) => tx.announce("logs", ids));
+    await here.transaction(async (tx) => tx.announce("logs", ids, "other planes"));
 
     const list = () => heard.flatMap((announcement) => announcement.ids);
     await waitUntil(async () => list().length === ids.length, { timeoutMs: 5000, what: "the ids", pollMs: 5 });

@@ -12,11 +12,10 @@ import { TransactionQueue } from "../../src/storage/transaction-queue.ts";
 test("while the disk is full writing can be tried again, nothing of a batch stays, and room helps", async () => {
   const connection = new DatabaseSync(":memory:");
   connection.exec("create table notes (text blob)");
-  const queue = new TransactionQueue(
-    new SqliteWriter(connection),
-    () => connection,
-    () => undefined,
-  );
+  const queue = new TransactionQueue(new SqliteWriter(connection), () => connection, {
+    wake: () => undefined,
+    announce: () => undefined,
+  });
   const write = (bytes: number) =>
     queue.run(async (tx) => {
       tx.prepare("insert into notes values (zeroblob(?))").run(bytes);

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { loadMachine } from "../../scripts/setup/machine.ts";
 import { type PlaneProcess, startPlane } from "../support/plane-process.ts";
 import { type PrefectServer, startPrefectServer } from "../support/prefect-server.ts";
 import { listDifferences, pairIds, Side } from "./parity/compare.ts";
 import { deploymentSteps, flowSteps, scheduleSteps } from "./parity/deployments.ts";
 import { flowRunSteps, pollSteps, readRunSteps, removeSteps } from "./parity/flow-runs.ts";
+import { describeLifecycle, isReviewedEvent, listLifecycle, listMissing } from "./parity/lifecycle.ts";
 import { bulkSteps, filterSteps, listedSteps, listSteps } from "./parity/lists.ts";
 import { poolSteps, queueSteps, serverSteps, workerSteps } from "./parity/pools.ts";
 import {
@@ -22,6 +24,9 @@ import { playSocket, plays } from "./parity/sockets.ts";
 import { stateSteps } from "./parity/states.ts";
 import type { Step } from "./parity/step.ts";
 import { isReviewedKind, listWrongKinds } from "./parity/wrong-kinds.ts";
+
+/** Prefect keeps events for up to five seconds before it writes them. */
+const FLUSH_MS = 6000;
 
 const { prefect } = await loadMachine();
 
@@ -56,6 +61,7 @@ describe("the plane answers as Prefect's own server", { skip: prefect.available 
   let ours: PlaneProcess;
   let their: Side;
   let our: Side;
+  const startedAt = new Date().toISOString();
   let same = 0;
   let total = 0;
   let reviewed = Object.keys(REVIEWED).length;
@@ -138,4 +144,18 @@ describe("the plane answers as Prefect's own server", { skip: prefect.available 
   });
 
   compareSteps("removals", removeSteps);
+
+  test("in the events of what was made, changed and removed", async () => {
+    const ourEvents = await listLifecycle(ours.apiUrl, startedAt);
+    // Theirs writes events some seconds later.
+    await delay(FLUSH_MS);
+    const theirEvents = await listLifecycle(theirs.apiUrl, startedAt);
+    const [ourLines, theirLines] = [describeLifecycle(our, ourEvents), describeLifecycle(their, theirEvents)];
+    const unexpected = [
+      ...listMissing(theirLines, ourLines).map((line) => `theirs ${line}`),
+      ...listMissing(ourLines, theirLines).map((line) => `ours ${line}`),
+    ].filter((line) => !isReviewedEvent(line));
+    process.stdout.write(`  ${theirLines.length} events of theirs, ${ourLines.length} of ours\n`);
+    assert.deepEqual(unexpected, []);
+  });
 });

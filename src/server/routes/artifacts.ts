@@ -40,7 +40,7 @@ export function registerArtifacts(api: App, { store, clock }: AppDeps): void {
   });
 
   api.delete("/artifacts/:id", { schema: { params: ById } }, async (request, reply) => {
-    await deleteArtifact(store, request.params.id);
+    await deleteArtifact(store, request.params.id, clock.now());
     return reply.code(204).send();
   });
 

@@ -1,12 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { putAutomation } from "../../orchestration/automations.ts";
+import {
+  deleteAutomation,
+  getAutomation,
+  putAutomation,
+  setAutomationEnabled,
+} from "../../orchestration/automations.ts";
 import type { Automation } from "../../prefect-api/automations.ts";
 import { CreateAutomation } from "../../prefect-api/automations.ts";
 import { AutomationFilter, FilterAutomations } from "../../prefect-api/filters.ts";
 import { MAX_PAGE_SIZE, Uuid } from "../../prefect-api/primitives.ts";
 import { timestampFromDate } from "../../prefect-api/timestamp.ts";
-import { UserError } from "../../shared/errors.ts";
 import type { App, AppDeps } from "../app-deps.ts";
 
 import { checkLimit } from "../paging.ts";
@@ -18,40 +22,34 @@ const UpdateAutomation = CreateAutomation.omit({ owner_resource: true }).extend(
 const PatchAutomation = z.strictObject({ enabled: z.boolean().default(true) });
 const CountAutomations = z.object({ automations: AutomationFilter });
 
-function required<T>(found: T | undefined | false): T {
-  if (found === undefined || found === false) {
-    throw new UserError("NOT_FOUND", "Automation not found");
-  }
-  return found;
-}
-
 /** Stored and answered as they were sent; their triggers are not evaluated. */
 export function registerAutomations(api: App, { store, clock }: AppDeps): void {
   const config = { modelErrors: true };
 
   api.post("/automations", { schema: { body: CreateAutomation } }, async (request, reply) => {
-    const now = timestampFromDate(clock.now());
+    const now = clock.now();
+    const created = timestampFromDate(now);
     const { owner_resource: owner, ...sent } = request.body;
-    const automation: Automation = { ...sent, id: randomUUID(), created: now, updated: now };
-    await store.transaction((tx) => putAutomation(tx, automation, owner ?? null));
+    const automation: Automation = { ...sent, id: randomUUID(), created, updated: created };
+    await store.transaction((tx) => putAutomation(tx, automation, owner ?? null, now));
     return reply.code(201).send(automation);
   });
 
-  api.get("/automations/:id", { schema: { params: ById }, config }, async ({ params }) =>
-    required(await store.automations.find(params.id)),
-  );
+  api.get("/automations/:id", { schema: { params: ById }, config }, ({ params }) => getAutomation(store, params.id));
 
   api.put(
     "/automations/:id",
     { schema: { params: ById, body: UpdateAutomation }, config },
     async ({ params, body }, reply) => {
       await store.transaction(async (tx) => {
-        const stored = required(await tx.automations.find(params.id));
+        const now = clock.now();
+        const stored = await getAutomation(tx, params.id);
         const owner = await tx.automations.findOwner(params.id);
         await putAutomation(
           tx,
-          { ...stored, ...body, enabled: body.enabled ?? stored.enabled, updated: timestampFromDate(clock.now()) },
+          { ...stored, ...body, enabled: body.enabled ?? stored.enabled, updated: timestampFromDate(now) },
           owner,
+          now,
         );
       });
       return reply.code(204).send();
@@ -62,14 +60,13 @@ export function registerAutomations(api: App, { store, clock }: AppDeps): void {
     "/automations/:id",
     { schema: { params: ById, body: PatchAutomation }, config },
     async ({ params, body }, reply) => {
-      const updated = timestampFromDate(clock.now());
-      required(await store.transaction((tx) => tx.automations.setEnabled(params.id, body.enabled, updated)));
+      await setAutomationEnabled(store, params.id, body.enabled, clock.now());
       return reply.code(204).send();
     },
   );
 
   api.delete("/automations/:id", { schema: { params: ById }, config }, async ({ params }, reply) => {
-    required(await store.transaction((tx) => tx.automations.remove(params.id)));
+    await deleteAutomation(store, params.id, clock.now());
     return reply.code(204).send();
   });
 

@@ -1,5 +1,10 @@
 import { z } from "zod";
-import { createBlockDocument, readBlockDocument, updateBlockDocument } from "../../orchestration/block-documents.ts";
+import {
+  createBlockDocument,
+  deleteBlockDocument,
+  readBlockDocument,
+  updateBlockDocument,
+} from "../../orchestration/block-documents.ts";
 import { CreateBlockDocument, UpdateBlockDocument } from "../../prefect-api/blocks.ts";
 import { paging } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
@@ -77,7 +82,7 @@ export function registerBlockDocuments(api: App, { store, clock }: AppDeps): voi
   );
 
   api.delete("/block_documents/:id", { schema: { params: ById } }, async ({ params }, reply) => {
-    required(await store.transaction((tx) => tx.blocks.removeDocument(params.id)));
+    await deleteBlockDocument(store, params.id, clock.now());
     return reply.code(204).send();
   });
 }

@@ -1,11 +1,10 @@
-import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { readBlockDocument } from "../../orchestration/block-documents.ts";
-import { type BlockType, CreateBlockType, UpdateBlockType } from "../../prefect-api/blocks.ts";
+import { createBlockType, deleteBlockType, getBlockType, updateBlockType } from "../../orchestration/block-types.ts";
+import { CreateBlockType, UpdateBlockType } from "../../prefect-api/blocks.ts";
 import { paging } from "../../prefect-api/filters.ts";
 import { MAX_PAGE_SIZE, Uuid } from "../../prefect-api/primitives.ts";
-import { timestampFromDate } from "../../prefect-api/timestamp.ts";
-import { hasCode, UserError } from "../../shared/errors.ts";
+import { UserError } from "../../shared/errors.ts";
 import type { App, AppDeps } from "../app-deps.ts";
 
 import { checkLimit } from "../paging.ts";
@@ -31,49 +30,17 @@ const FilterBlockTypes = z.object({
   ...paging,
 });
 
-function required<T>(found: T | undefined | false, what = "Block type not found"): T {
-  if (found === undefined || found === false) {
-    throw new UserError("NOT_FOUND", what);
-  }
-  return found;
-}
-
 export function registerBlockTypes(api: App, deps: AppDeps): void {
   const { store, clock } = deps;
   registerDocumentsOfType(api, deps);
 
-  api.post("/block_types", { schema: { body: CreateBlockType } }, async ({ body }, reply) => {
-    const now = timestampFromDate(clock.now());
-    const type: BlockType = {
-      id: randomUUID(),
-      created: now,
-      updated: now,
-      name: body.name,
-      slug: body.slug,
-      logo_url: body.logo_url ?? null,
-      documentation_url: body.documentation_url ?? null,
-      description: body.description ?? null,
-      code_example: body.code_example ?? null,
-      is_protected: false,
-    };
-    try {
-      await store.transaction((tx) => tx.blocks.insertType(type));
-    } catch (cause) {
-      if (hasCode(cause, "ALREADY_EXISTS")) {
-        throw new UserError("ALREADY_EXISTS", `Block type with name "${body.name}" already exists`, { cause });
-      }
-      throw cause;
-    }
-    return reply.code(201).send(type);
-  });
-
-  api.get("/block_types/:id", { schema: { params: ById } }, async ({ params }) =>
-    required(await store.blocks.findType(params)),
+  api.post("/block_types", { schema: { body: CreateBlockType } }, async ({ body }, reply) =>
+    reply.code(201).send(await createBlockType(store, body, clock.now())),
   );
 
-  api.get("/block_types/slug/:slug", { schema: { params: BySlug } }, async ({ params }) =>
-    required(await store.blocks.findType(params)),
-  );
+  api.get("/block_types/:id", { schema: { params: ById } }, ({ params }) => getBlockType(store, params));
+
+  api.get("/block_types/slug/:slug", { schema: { params: BySlug } }, ({ params }) => getBlockType(store, params));
 
   api.post("/block_types/filter", { schema: { body: FilterBlockTypes } }, ({ body }) =>
     store.blocks.listTypes(
@@ -86,15 +53,13 @@ export function registerBlockTypes(api: App, deps: AppDeps): void {
     "/block_types/:id",
     { schema: { params: ById, body: UpdateBlockType } },
     async ({ params, body }, reply) => {
-      const changes = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
-      const updated = timestampFromDate(clock.now());
-      required(await store.transaction((tx) => tx.blocks.updateType(params.id, changes, updated)));
+      await updateBlockType(store, params.id, body, clock.now());
       return reply.code(204).send();
     },
   );
 
   api.delete("/block_types/:id", { schema: { params: ById } }, async ({ params }, reply) => {
-    required(await store.transaction((tx) => tx.blocks.removeType(params.id)));
+    await deleteBlockType(store, params.id, clock.now());
     return reply.code(204).send();
   });
 }
@@ -104,7 +69,7 @@ function registerDocumentsOfType(api: App, { store }: AppDeps): void {
     "/block_types/slug/:slug/block_documents",
     { schema: { params: BySlug, querystring: IncludeSecrets } },
     async ({ params, query }) => {
-      const type = required(await store.blocks.findType({ slug: params.slug }));
+      const type = await getBlockType(store, params);
       const documents = await store.blocks.listDocuments({ typeIds: [type.id] }, { limit: MAX_PAGE_SIZE, offset: 0 });
       const includeSecrets = query.include_secrets;
       return Promise.all(documents.map((document) => readBlockDocument(store, document, { includeSecrets })));
@@ -117,9 +82,10 @@ function registerDocumentsOfType(api: App, { store }: AppDeps): void {
     async ({ params, query }) => {
       const filter = { typeSlugs: [params.slug], names: [params.name] };
       const [document] = await store.blocks.listDocuments(filter, { limit: 1, offset: 0 });
-      return readBlockDocument(store, required(document, "Block document not found"), {
-        includeSecrets: query.include_secrets,
-      });
+      if (document === undefined) {
+        throw new UserError("NOT_FOUND", "Block document not found");
+      }
+      return readBlockDocument(store, document, { includeSecrets: query.include_secrets });
     },
   );
 }

@@ -27,11 +27,11 @@ export function registerBulkChanges(api: App, deps: RouteDeps): void {
   const { store, bus, clock } = deps;
 
   api.post("/flows/bulk_delete", { schema: { body: BulkDeleteFlows } }, async ({ body }): Promise<BulkDeleted> => {
-    return { deleted: await deleteFlows(store, { filter: body.flows, limit: body.limit }) };
+    return { deleted: await deleteFlows(store, { filter: body.flows, limit: body.limit }, clock.now()) };
   });
 
   api.post("/deployments/bulk_delete", { schema: { body: BulkDeleteDeployments } }, async ({ body }) => {
-    return { deleted: await deleteDeployments(store, { filter: body.deployments, limit: body.limit }) };
+    return { deleted: await deleteDeployments(store, { filter: body.deployments, limit: body.limit }, clock.now()) };
   });
 
   api.post("/flow_runs/bulk_delete", { schema: { body: BulkDeleteFlowRuns } }, async ({ body }) => {

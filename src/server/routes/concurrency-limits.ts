@@ -72,7 +72,8 @@ function toPublic({ avg_slot_occupancy_seconds: _, decayed_at: __, ...limit }: C
 
 /** Refusals are not counted: how long to wait is decided from what is taken. */
 function toCreated({ decayed_at: _, ...limit }: ConcurrencyLimit) {
-  return { ...limit, denied_slots: 0 };
+  const { slot_decay_per_second, avg_slot_occupancy_seconds, ...counts } = limit;
+  return { ...counts, denied_slots: 0, slot_decay_per_second, avg_slot_occupancy_seconds };
 }
 
 function registerSlots(api: App, { store, clock }: AppDeps): void {

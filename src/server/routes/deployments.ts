@@ -65,7 +65,7 @@ export function registerDeployments(api: App, deps: RouteDeps): void {
   });
 
   api.delete("/deployments/:id", { schema: { params: ById } }, async (request, reply) => {
-    await deleteDeployment(store, request.params.id);
+    await deleteDeployment(store, request.params.id, clock.now());
     return reply.code(204).send();
   });
 

@@ -36,12 +36,12 @@ export function registerFlows(api: App, { store, clock }: AppDeps): void {
   });
 
   api.patch("/flows/:id", { schema: { params: ById, body: UpdateFlow } }, async (request, reply) => {
-    await updateFlow(store, request.params.id, request.body);
+    await updateFlow(store, request.params.id, request.body, clock.now());
     return reply.code(204).send();
   });
 
   api.delete("/flows/:id", { schema: { params: ById } }, async (request, reply) => {
-    await deleteFlow(store, request.params.id);
+    await deleteFlow(store, request.params.id, clock.now());
     return reply.code(204).send();
   });
 

@@ -50,14 +50,14 @@ export function registerPoolQueues(api: App, { store, clock }: AppDeps): void {
     { schema: { params: ByQueue, body: UpdateWorkQueue } },
     async (request, reply) => {
       const queue = await getQueue(store, request.params);
-      await updateWorkQueue(store, queue.id, request.body);
+      await updateWorkQueue(store, queue.id, request.body, clock.now());
       return reply.code(204).send();
     },
   );
 
   api.delete("/work_pools/:name/queues/:queue", { schema: { params: ByQueue } }, async (request, reply) => {
     const queue = await getQueue(store, request.params);
-    await deleteWorkQueue(store, queue.id);
+    await deleteWorkQueue(store, queue.id, clock.now());
     return reply.code(204).send();
   });
 }

@@ -42,12 +42,12 @@ export function registerTagLimits(api: App, deps: AppDeps): void {
   );
 
   api.delete("/concurrency_limits/:id", { schema: { params: ById } }, async ({ params }, reply) => {
-    await deleteTagLimit(store, params);
+    await deleteTagLimit(store, params, clock.now());
     return reply.type("application/json").send(NULL_BODY);
   });
 
   api.delete("/concurrency_limits/tag/:tag", { schema: { params: ByTag } }, async ({ params }, reply) => {
-    await deleteTagLimit(store, params);
+    await deleteTagLimit(store, params, clock.now());
     return reply.type("application/json").send(NULL_BODY);
   });
 

@@ -36,7 +36,7 @@ export function registerWorkPools(api: App, { store, clock }: AppDeps): void {
   });
 
   api.delete("/work_pools/:name", { schema: { params: ByName } }, async (request, reply) => {
-    await deleteWorkPool(store, request.params.name);
+    await deleteWorkPool(store, request.params.name, clock.now());
     return reply.code(204).send();
   });
 

@@ -51,12 +51,12 @@ export function registerWorkQueues(api: App, { store, clock }: AppDeps): void {
   });
 
   api.patch("/work_queues/:id", { schema: { params: ById, body: UpdateWorkQueue } }, async (request, reply) => {
-    await updateWorkQueue(store, request.params.id, request.body);
+    await updateWorkQueue(store, request.params.id, request.body, clock.now());
     return reply.code(204).send();
   });
 
   api.delete("/work_queues/:id", { schema: { params: ById } }, async (request, reply) => {
-    await deleteWorkQueue(store, request.params.id);
+    await deleteWorkQueue(store, request.params.id, clock.now());
     return reply.code(204).send();
   });
 

@@ -57,7 +57,7 @@ describe("any sequence of proposals, loops and waiting", () => {
         await tx.flowRuns.remove(id);
       }
     });
-    await deleteDeployment(bench.deps.store, deploymentId);
+    await deleteDeployment(bench.deps.store, deploymentId, bench.now());
   }
 
   async function send(subject: Subject, run: number, state: StateCreate, force: boolean): Promise<void> {
