@@ -1,21 +1,22 @@
 import { v7 as uuidv7 } from "uuid";
 import type { CreateFlowRunFromDeployment } from "../prefect-api/deployments.ts";
 import { type CreateFlowRun, EmpiricalPolicy, type FlowRun } from "../prefect-api/flow-runs.ts";
-import { compileSchema, type SchemaCache, type Validate } from "../prefect-api/json-schema.ts";
+import type { SchemaCache } from "../prefect-api/json-schema.ts";
 import type { CreatedBy, JsonObject, Labels } from "../prefect-api/primitives.ts";
 import { estimateTimes } from "../prefect-api/run-estimates.ts";
 import type { StateCreate } from "../prefect-api/states.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
-import { errorMessage, UserError } from "../shared/errors.ts";
+import { UserError } from "../shared/errors.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { RunSource } from "../storage/deployment-rows.ts";
 import type { Store, Tx } from "../storage/store.ts";
 import { enterState, NO_STATE } from "./bookkeeping.ts";
-import { hydrateParametersOf, listVariableNames } from "./hydrate-parameters.ts";
+import type { EventSubject } from "./flow-run-event.ts";
 import { findJobVariableProblem } from "./job-variables.ts";
 import type { LiveBus } from "./live-bus.ts";
+import { resolveParameters } from "./resolve-parameters.ts";
 import { buildRunName } from "./run-name.ts";
-import { announceFirstState } from "./set-flow-run-state.ts";
+import { announceState, buildStateEvent } from "./set-flow-run-state.ts";
 import { buildProposedState } from "./transition.ts";
 import { ensureWorkQueue } from "./work-queues.ts";
 
@@ -47,7 +48,7 @@ export function createFlowRunFromDeployment(
   body: CreateFlowRunFromDeployment,
   request: Request,
 ): Promise<CreatedRun> {
-  return deps.store.transaction(async (tx) => {
+  const create = async (tx: Tx): Promise<CreatedRun> => {
     const source = await tx.deployments.findRunSource(deploymentId);
     if (source === undefined) {
       throw new UserError("NOT_FOUND", "Deployment not found");
@@ -74,8 +75,10 @@ export function createFlowRunFromDeployment(
         ...body.labels,
       },
       infrastructure_document_id: body.infrastructure_document_id ?? source.infrastructure_document_id,
+      ...describeSource(source),
     });
-  });
+  };
+  return deps.store.transaction(create, (nouns) => nouns.deployments.findRunSource(deploymentId));
 }
 
 /**
@@ -102,6 +105,9 @@ export function createFlowRun(deps: CreateRunDeps, body: CreateFlowRun, request:
       deployment_version: null,
       parameters: body.parameters ?? {},
       labels,
+      // A flow that does not exist is what the insert will say.
+      flow: flow ?? { id: body.flow_id, name: "", tags: [] },
+      deployment: await findDeployment(tx, body.deployment_id),
     });
   });
 }
@@ -110,11 +116,22 @@ async function findExisting(tx: Tx, flowId: string, key: string | null | undefin
   return key ? await tx.flowRuns.findByIdempotencyKey(flowId, key) : undefined;
 }
 
+/** What events of a run of the deployment name beside it. */
+function describeSource(source: RunSource): Pick<RunParts, "flow" | "deployment"> {
+  return {
+    flow: { id: source.flow_id, name: source.flow_name, tags: source.flow_tags },
+    deployment: { id: source.id, name: source.name, tags: source.tags },
+  };
+}
+
+async function findDeployment(tx: Tx, id: string | null | undefined): Promise<RunParts["deployment"]> {
+  const source = id ? await tx.deployments.findRunSource(id) : undefined;
+  return source === undefined ? null : describeSource(source).deployment;
+}
+
 interface QueueChoice {
-  work_queue_id: string | null;
-  work_queue_name: string | null;
-  work_pool_id: string | null;
-  work_pool_name: string | null;
+  workQueue: { id: string; name: string } | null;
+  workPool: { id: string; name: string; type: string } | null;
 }
 
 async function chooseQueue(
@@ -123,24 +140,32 @@ async function chooseQueue(
   queueName: string | null | undefined,
   now: Date,
 ): Promise<QueueChoice> {
-  const { work_queue_id, work_queue_name, work_pool_id, work_pool_name } = source;
-  if (!queueName || queueName === work_queue_name) {
-    return { work_queue_id, work_queue_name, work_pool_id, work_pool_name };
+  const workPool = findPool(source);
+  if (!queueName || queueName === source.work_queue_name) {
+    const { work_queue_id: id, work_queue_name: name } = source;
+    return { workQueue: id === null || name === null ? null : { id, name }, workPool };
   }
-  if (work_pool_id === null || work_pool_name === null) {
+  if (workPool === null) {
     throw new UserError(
       "WORK_POOL_REQUIRED",
       `Cannot create flow run in work queue ${queueName} because deployment ${source.id} is not associated with a work pool. Please remove work_pool_name and try again.`,
     );
   }
-  const queueId = await ensureWorkQueue(tx, { id: work_pool_id, name: work_pool_name }, queueName, now);
-  return { work_queue_id: queueId, work_queue_name: queueName, work_pool_id, work_pool_name };
+  const id = await ensureWorkQueue(tx, workPool, queueName, now);
+  return { workQueue: { id, name: queueName }, workPool };
+}
+
+function findPool({
+  work_pool_id: id,
+  work_pool_name: name,
+  work_pool_type: type,
+}: RunSource): QueueChoice["workPool"] {
+  return id === null || name === null ? null : { id, name, type: type ?? "" };
 }
 
 async function findQueue(tx: Tx, body: CreateFlowRun): Promise<QueueChoice> {
-  const none = { work_queue_id: null, work_queue_name: null, work_pool_id: null, work_pool_name: null };
   if (!body.work_pool_name) {
-    return none;
+    return { workQueue: null, workPool: null };
   }
   const pool = await tx.workPools.findByName(body.work_pool_name);
   if (pool === undefined) {
@@ -152,48 +177,7 @@ async function findQueue(tx: Tx, body: CreateFlowRun): Promise<QueueChoice> {
   if (queue === undefined) {
     throw new UserError("NOT_FOUND", `Work pool queue '${pool.name}/${body.work_queue_name ?? "default"}' not found.`);
   }
-  return { work_queue_id: queue.id, work_queue_name: queue.name, work_pool_id: pool.id, work_pool_name: pool.name };
-}
-
-async function resolveParameters(
-  tx: Tx,
-  schemas: SchemaCache,
-  source: RunSource,
-  body: CreateFlowRunFromDeployment,
-): Promise<JsonObject> {
-  const merged = { ...source.parameters, ...body.parameters };
-  const names = listVariableNames(merged);
-  const variables = names.length === 0 ? new Map<string, unknown>() : await tx.variables.listValues(names);
-  const parameters = hydrateParametersOf("flow run", merged, (name) => variables.get(name));
-  if (body.enforce_parameter_schema ?? source.enforce_parameter_schema) {
-    const problem = findParameterValidator(schemas, source)(parameters);
-    if (problem !== undefined) {
-      throw new UserError("INVALID_PARAMETERS", `Error creating flow run: ${problem}`);
-    }
-  }
-  return parameters;
-}
-
-function findParameterValidator(schemas: SchemaCache, source: RunSource): Validate {
-  const { parameterSchema } = source;
-  if (parameterSchema === null) {
-    throw new UserError(
-      "INVALID_PARAMETERS",
-      "Error creating flow run: parameter schema enforcement is enabled and the deployment does not have a valid parameter schema.",
-    );
-  }
-  const key = `parameters:${parameterSchema.text}`;
-  return schemas.find(key) ?? schemas.put(key, compileParameterSchema(parameterSchema.load()));
-}
-
-function compileParameterSchema(schema: JsonObject): Validate {
-  try {
-    return compileSchema(schema, { ignoreRequired: false, allowNullWithDefault: false });
-  } catch (error) {
-    throw new UserError("INVALID_PARAMETERS", `Error creating flow run: Invalid schema: ${errorMessage(error)}`, {
-      cause: error,
-    });
-  }
+  return { workQueue: queue, workPool: pool };
 }
 
 async function checkJobVariables(
@@ -218,6 +202,8 @@ type RunParts = Pick<FlowRun, "flow_id" | "parameters" | "labels"> &
   QueueChoice &
   Omit<CreateFlowRun, "flow_id" | "state" | "parameters" | "labels" | "work_pool_name" | "work_queue_name"> & {
     deployment_version: string | null;
+    flow: EventSubject["flow"];
+    deployment: EventSubject["deployment"];
   };
 
 async function insertRun(
@@ -246,8 +232,8 @@ async function insertRun(
     state_id: stateId,
     deployment_id: parts.deployment_id ?? null,
     deployment_version: parts.deployment_version,
-    work_queue_id: parts.work_queue_id,
-    work_queue_name: parts.work_queue_name,
+    work_queue_id: parts.workQueue?.id ?? null,
+    work_queue_name: parts.workQueue?.name ?? null,
     flow_version: parts.flow_version ?? null,
     parameters: parts.parameters,
     idempotency_key: parts.idempotency_key ?? null,
@@ -262,13 +248,16 @@ async function insertRun(
     infrastructure_document_id: parts.infrastructure_document_id ?? null,
     infrastructure_pid: null,
     created_by: createdBy,
-    work_pool_id: parts.work_pool_id,
-    work_pool_name: parts.work_pool_name,
+    work_pool_id: parts.workPool?.id ?? null,
+    work_pool_name: parts.workPool?.name ?? null,
     state,
     job_variables: parts.job_variables ?? {},
   };
-  // The second reads what the first writes, in one way to PostgreSQL and back.
-  await Promise.all([tx.flowRuns.insert(flowRun), announceFirstState(tx, deps, id)]);
+  const { flow, deployment, workQueue, workPool } = parts;
+  const subject = { ...flowRun, created_by: createdBy, parent_task_run_id: parentTaskRunId };
+  const told = await buildStateEvent(tx, { ...subject, flow, deployment, workQueue, workPool }, null, state);
+  await tx.flowRuns.insert(flowRun, told.event);
+  await announceState(tx, deps, parts, told, state);
   tx.afterCommit(() =>
     deps.logger.info(
       { flow_run_id: id, from: null, to: state.name, deployment_id: flowRun.deployment_id },

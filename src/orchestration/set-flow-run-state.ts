@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from "uuid";
 import type { ReceivedEvent } from "../prefect-api/events.ts";
 import type { EmpiricalPolicy } from "../prefect-api/flow-runs.ts";
 import { isTerminal, type SetStateResult, type State, type StateCreate } from "../prefect-api/states.ts";
+import type { TaskRun } from "../prefect-api/task-runs.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
 import type { Logger } from "../shared/logger.ts";
@@ -10,7 +11,7 @@ import type { ChangingRun } from "../storage/transitions.ts";
 import { enterState } from "./bookkeeping.ts";
 import { changeSlot, findConcurrency, findGates, noteFreedSlots } from "./change-slot.ts";
 import { decideClaimAfter, decideFencing } from "./claim-rules.ts";
-import { buildFlowRunEvent } from "./flow-run-event.ts";
+import { buildFlowRunEvent, type EventSubject } from "./flow-run-event.ts";
 import type { LiveBus } from "./live-bus.ts";
 import { mirrorSubflowState } from "./mirror-subflow-state.ts";
 import { decideLate, decideTransition } from "./state-rules.ts";
@@ -48,7 +49,10 @@ export function setFlowRunState(
   proposal: StateProposal,
   now: Date,
 ): Promise<StateOutcome> {
-  return deps.store.transaction((tx) => setFlowRunStateIn(tx, deps, proposal, now));
+  return deps.store.transaction(
+    (tx) => setFlowRunStateIn(tx, deps, proposal, now),
+    (nouns) => nouns.transitions.find(proposal.flowRunId),
+  );
 }
 
 /** The same inside a transaction of the caller's. */
@@ -96,16 +100,15 @@ async function writeChange(
   const entered = enterState(run, draft, change.policy, { stateId: uuidv7(), now, clientApiVersion });
   // An attempt that is scheduled anew starts without the infrastructure of the one before.
   const startsAnew = run.state !== null && isTerminal(run.state.type) && entered.state.type === "SCHEDULED";
-  // Neither needs what the other answers, so on PostgreSQL they share one way there and back.
-  await Promise.all([
-    tx.transitions.save(run.id, entered.state, {
-      ...entered.times,
-      empirical_policy: entered.policy,
-      infrastructure_pid: startsAnew ? null : run.infrastructure_pid,
-      writtenBy: change.by,
-    }),
-    announceState(tx, deps, { ...run, run_count: entered.times.run_count }, run.state, entered.state),
-  ]);
+  const told = await buildStateEvent(tx, { ...run, run_count: entered.times.run_count }, run.state, entered.state);
+  await tx.transitions.save(run.id, entered.state, {
+    ...entered.times,
+    empirical_policy: entered.policy,
+    infrastructure_pid: startsAnew ? null : run.infrastructure_pid,
+    writtenBy: change.by,
+    event: told.event,
+  });
+  await announceState(tx, deps, run, told, entered.state);
   await tx.flowRunInputs.remove(run.id, change.staleInputKeys);
   await noteFreedSlots(tx, run, entered, now);
   await changeClaim(tx, run, entered.state, entered.policy);
@@ -125,34 +128,41 @@ async function changeClaim(tx: Tx, run: ChangingRun, state: State, policy: Empir
   }
 }
 
-/** Tells of the first state of a run that has just been inserted with it. */
-export async function announceFirstState(tx: Tx, deps: Pick<Deps, "bus">, flowRunId: string): Promise<void> {
-  const run = await tx.transitions.find(flowRunId);
-  if (run !== undefined && run.state !== null) {
-    await announceState(tx, deps, run, null, run.state);
-  }
+/** What tells of a state, and the task run that stands for the run in its parent flow. */
+export interface StateNews {
+  event: ReceivedEvent;
+  parentTaskRun: TaskRun | null;
 }
 
-/**
- * Stores the event of a written state, publishes it once it is on disk, wakes the workers that wait for such a run, and
- * mirrors the state on the parent's task.
- */
-async function announceState(
+/** The event of a state that is about to be written. It is stored with the state. */
+export async function buildStateEvent(
   tx: Tx,
-  { bus }: Pick<Deps, "bus">,
-  run: ChangingRun,
+  run: Omit<EventSubject, "flowRun" | "parentTaskRun"> &
+    EventSubject["flowRun"] & { parent_task_run_id: string | null },
   before: State | null,
   state: State,
+): Promise<StateNews> {
+  const taskRunId = run.parent_task_run_id;
+  const parentTaskRun = taskRunId === null ? null : ((await tx.taskRuns.find(taskRunId)) ?? null);
+  return {
+    event: buildFlowRunEvent({ ...run, flowRun: run, parentTaskRun }, before, state, state.timestamp),
+    parentTaskRun,
+  };
+}
+
+/** Publishes a written state once it is on disk, wakes who waits for such a run, mirrors it on the parent's task. */
+export async function announceState(
+  tx: Tx,
+  { bus }: Pick<Deps, "bus">,
+  run: { workPool: { id: string } | null },
+  { event, parentTaskRun }: StateNews,
+  state: State,
 ): Promise<void> {
-  const parentTaskRun = run.parent_task_run_id === null ? undefined : await tx.taskRuns.find(run.parent_task_run_id);
-  const subject = { ...run, flowRun: run, parentTaskRun: parentTaskRun ?? null };
-  const event: ReceivedEvent = buildFlowRunEvent(subject, before, state, state.timestamp);
-  await tx.events.insert([event]);
   bus.announceEvents(tx, [event]);
   if (state.type === "SCHEDULED" && run.workPool !== null) {
     tx.wakeUps.notify("flow_run_scheduled", run.workPool.id);
   }
-  if (parentTaskRun !== undefined) {
+  if (parentTaskRun !== null) {
     await mirrorSubflowState(tx, parentTaskRun, state);
   }
 }

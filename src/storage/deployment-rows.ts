@@ -39,6 +39,7 @@ export interface RunSource {
   id: string;
   flow_id: string;
   flow_name: string;
+  flow_tags: string[];
   name: string;
   version: string | null;
   parameters: JsonObject;

@@ -5,9 +5,11 @@ import type { FilterDeployments } from "../prefect-api/filters.ts";
 import type { JsonObject } from "../prefect-api/primitives.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { Clock } from "../shared/clock.ts";
+import { asRepeatable } from "./batch-answers.ts";
 import { fromBit, fromJson, toBit, toJson, toJsonOrNull } from "./columns.ts";
 import { ConcurrencyLimitStore } from "./concurrency-limits.ts";
-import { type CrossFilters, crossMatchDeployments } from "./cross-filters.ts";
+import { anyOf, combine } from "./conditions.ts";
+import { type CrossFilters, crossMatchDeployments, findRunFilters } from "./cross-filters.ts";
 import type { Database } from "./database-types.ts";
 import {
   changesToRow,
@@ -18,6 +20,7 @@ import {
   type StoredDeployment,
 } from "./deployment-rows.ts";
 import { DeploymentScheduleStore } from "./deployment-schedules.ts";
+import { FlowRunSearch } from "./flow-run-search.ts";
 
 const SORTS: Record<FilterDeployments["sort"], string> = {
   CREATED_DESC: "d.created desc",
@@ -26,17 +29,25 @@ const SORTS: Record<FilterDeployments["sort"], string> = {
   NAME_DESC: "d.name desc",
 };
 
+interface DeploymentPage {
+  sort: FilterDeployments["sort"];
+  limit: number;
+  offset: number;
+}
+
 export class DeploymentStore {
   readonly schedules: DeploymentScheduleStore;
   readonly #db: Kysely<Database>;
+  readonly #search: FlowRunSearch;
   readonly #clock: Clock;
   /** Compiled once: every run that is made asks it. */
   readonly #runSource: CompiledQuery<RunSourceRow>;
 
   constructor(db: Kysely<Database>, clock: Clock) {
     this.#db = db;
+    this.#search = new FlowRunSearch(db);
     this.#clock = clock;
-    this.#runSource = selectRunSource(db).where("d.id", "=", "").compile();
+    this.#runSource = asRepeatable(selectRunSource(db).where("d.id", "=", "").compile());
     this.schedules = new DeploymentScheduleStore(db, clock);
   }
 
@@ -117,6 +128,7 @@ export class DeploymentStore {
       ...columns,
       parameterSchema: schema === null ? null : { text: schema, load: () => fromJson<JsonObject>(schema) },
       parameters: fromJson(row.parameters),
+      flow_tags: fromJson(row.flow_tags),
       tags: fromJson(row.tags),
       labels: fromJson(row.labels),
       job_variables: fromJson(row.job_variables),
@@ -124,20 +136,39 @@ export class DeploymentStore {
     };
   }
 
-  async list(
-    filters: CrossFilters,
-    page: { sort: FilterDeployments["sort"]; limit: number; offset: number },
-  ): Promise<Deployment[]> {
+  async list(filters: CrossFilters, page: DeploymentPage): Promise<Deployment[]> {
+    const ids = await this.#listWithRuns(filters, page);
     const rows = await this.#select()
-      .where(crossMatchDeployments(filters))
+      .where(ids === undefined ? crossMatchDeployments(filters) : combine("and_", anyOf("d.id", ids)))
       .orderBy(sql.raw(SORTS[page.sort]))
       .limit(page.limit)
-      .offset(page.offset)
+      .offset(ids === undefined ? page.offset : 0)
       .execute();
     return this.#complete(rows);
   }
 
+  /** A page of those that have a run as is asked for; undefined where no run is. */
+  async #listWithRuns(filters: CrossFilters, page: DeploymentPage): Promise<string[] | undefined> {
+    const asked = findRunFilters(filters);
+    if (asked === undefined) {
+      return undefined;
+    }
+    const rows = await this.#db
+      .selectFrom("deployments as d")
+      .select("d.id")
+      .where(crossMatchDeployments(filters))
+      .orderBy(sql.raw(SORTS[page.sort]))
+      .execute();
+    const owners = rows.map(({ id }) => id);
+    const found = await this.#search.listOwners("r.deployment_id", owners, asked, page.offset + page.limit);
+    return found.slice(page.offset);
+  }
+
   async count(filters: CrossFilters): Promise<number> {
+    const ids = await this.#listWithRuns(filters, { sort: "NAME_ASC", limit: Number.POSITIVE_INFINITY, offset: 0 });
+    if (ids !== undefined) {
+      return ids.length;
+    }
     const row = await this.#db
       .selectFrom("deployments as d")
       .select(sql<number>`count(*)`.as("count"))
@@ -239,6 +270,7 @@ function selectRunSource(db: Kysely<Database>) {
       "d.id",
       "d.flow_id",
       "f.name as flow_name",
+      "f.tags as flow_tags",
       "d.name",
       "d.version",
       "d.parameters",

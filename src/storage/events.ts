@@ -3,6 +3,7 @@ import type { EventFilter, ReceivedEvent } from "../prefect-api/events.ts";
 import { fromJson, toJson } from "./columns.ts";
 import { anyOf, type Condition, combine, containsText } from "./conditions.ts";
 import type { Database } from "./database-types.ts";
+import { PreparedWrite } from "./prepared-writes.ts";
 
 export interface EventPosition {
   occurred: string;
@@ -12,8 +13,11 @@ export interface EventPosition {
 export class EventStore {
   readonly #db: Kysely<Database>;
 
+  readonly #insert: ReturnType<typeof prepareEventInsert>;
+
   constructor(db: Kysely<Database>) {
     this.#db = db;
+    this.#insert = prepareEventInsert(db);
   }
 
   /** Stores what is new and answers it; an event that is known is not stored twice. */
@@ -21,12 +25,8 @@ export class EventStore {
     const inserted: ReceivedEvent[] = [];
     // One statement shape, so that it stays prepared whatever the size of the batch.
     for (const event of events) {
-      const result = await this.#db
-        .insertInto("events")
-        .values(eventToRow(event))
-        .onConflict((conflict) => conflict.doNothing())
-        .executeTakeFirst();
-      if (result.numInsertedOrUpdatedRows !== 0n) {
+      const result = await this.#db.executeQuery(this.#insert.bind(eventToRow(event)));
+      if (result.numAffectedRows !== 0n) {
         inserted.push(event);
       }
     }
@@ -141,7 +141,18 @@ function beyond(after: EventPosition | null, order: EventFilter["order"]): Condi
     : sql<SqlBool>`(occurred, id) < (${occurred}, ${id})`;
 }
 
-function eventToRow(event: ReceivedEvent) {
+/** An event that is there already is left as it is. */
+export function prepareEventInsert(db: Kysely<Database>): PreparedWrite<ReturnType<typeof eventToRow>> {
+  return new PreparedWrite((row) =>
+    db
+      .insertInto("events")
+      .values(row)
+      .onConflict((conflict) => conflict.doNothing())
+      .compile(),
+  );
+}
+
+export function eventToRow(event: ReceivedEvent) {
   return {
     id: event.id,
     occurred: event.occurred,

@@ -1,9 +1,11 @@
 import type { Kysely } from "kysely";
 import type { FlowRun } from "../prefect-api/flow-runs.ts";
+import { holdsSlot } from "../prefect-api/occupancy.ts";
 import { estimateTimes } from "../prefect-api/run-estimates.ts";
 import type { State, StateType } from "../prefect-api/states.ts";
-import { fromBit, fromJson, fromJsonOrNull, toJson, toJsonOrNull } from "./columns.ts";
+import { fromBit, fromJson, fromJsonOrNull, toBit, toJson, toJsonOrNull } from "./columns.ts";
 import type { Database } from "./database-types.ts";
+import { PreparedWrite } from "./prepared-writes.ts";
 
 /** Runs `r` with their state, queue and pool: all that the wire's FlowRun needs, in one statement. */
 export function selectFlowRuns(db: Kysely<Database>) {
@@ -66,6 +68,49 @@ export function flowRunFromRow(row: FlowRunRow, now: Date): FlowRun {
   };
 }
 
+/** A new run. Its keys are always the same. */
+export function flowRunToRow(flowRun: FlowRun) {
+  return {
+    id: flowRun.id,
+    created: flowRun.created,
+    updated: flowRun.updated,
+    name: flowRun.name,
+    flow_id: flowRun.flow_id,
+    deployment_id: flowRun.deployment_id ?? null,
+    deployment_version: flowRun.deployment_version ?? null,
+    work_queue_id: flowRun.work_queue_id ?? null,
+    flow_version: flowRun.flow_version ?? null,
+    parameters: toJson(flowRun.parameters),
+    idempotency_key: flowRun.idempotency_key ?? null,
+    context: toJson(flowRun.context ?? {}),
+    empirical_policy: toJson(flowRun.empirical_policy),
+    tags: toJson(flowRun.tags),
+    labels: toJson(flowRun.labels ?? {}),
+    parent_task_run_id: flowRun.parent_task_run_id ?? null,
+    infrastructure_document_id: flowRun.infrastructure_document_id ?? null,
+    infrastructure_pid: flowRun.infrastructure_pid ?? null,
+    created_by: toJsonOrNull(flowRun.created_by),
+    job_variables: toJson(flowRun.job_variables ?? {}),
+    auto_scheduled: toBit(flowRun.auto_scheduled),
+    state_id: flowRun.state?.id ?? null,
+    state_type: flowRun.state?.type ?? null,
+    state_name: flowRun.state?.name ?? null,
+    state_timestamp: flowRun.state?.timestamp ?? null,
+    run_count: flowRun.run_count,
+    expected_start_time: flowRun.expected_start_time ?? null,
+    next_scheduled_start_time: flowRun.next_scheduled_start_time ?? null,
+    start_time: flowRun.start_time ?? null,
+    end_time: flowRun.end_time ?? null,
+    total_run_time: flowRun.total_run_time,
+    pause_timeout: pauseTimeoutOf(flowRun.state),
+    holds_slot: toBit(holdsSlot(flowRun.state, flowRun.empirical_policy)),
+  };
+}
+
+export function prepareRunInsert(db: Kysely<Database>): PreparedWrite<ReturnType<typeof flowRunToRow>> {
+  return new PreparedWrite((row) => db.insertInto("flow_runs").values(row).compile());
+}
+
 function currentState(row: FlowRunRow): State | null {
   if (row.state_id === null || row.state_type === null || row.state_details === null) {
     return null;
@@ -101,6 +146,10 @@ export function stateToRow(state: State): StateRow {
     data: toJsonOrNull(state.data),
     state_details: toJson(state.state_details),
   };
+}
+
+export function prepareStateInsert(db: Kysely<Database>): PreparedWrite<Database["flow_run_states"]> {
+  return new PreparedWrite((row) => db.insertInto("flow_run_states").values(row).compile());
 }
 
 /** When a run that enters this state fails because nobody lets it go on; null for all but a bounded pause. */

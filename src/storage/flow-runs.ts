@@ -1,18 +1,28 @@
 import { type Kysely, type SqlBool, sql } from "kysely";
+import type { ReceivedEvent } from "../prefect-api/events.ts";
 import type { FlowRun } from "../prefect-api/flow-runs.ts";
-import { holdsSlot } from "../prefect-api/occupancy.ts";
 import { estimateTimes } from "../prefect-api/run-estimates.ts";
 import type { RunHistory } from "../prefect-api/run-history.ts";
 import type { State, StateType } from "../prefect-api/states.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { Clock } from "../shared/clock.ts";
 import { UserError } from "../shared/errors.ts";
-import { toBit, toJson, toJsonOrNull } from "./columns.ts";
+import { toJson } from "./columns.ts";
 import { anyOf, combine } from "./conditions.ts";
 import type { CrossFilters } from "./cross-filters.ts";
 import type { Database } from "./database-types.ts";
-import { flowRunFromRow, pauseTimeoutOf, selectFlowRuns, stateFromRow, stateToRow } from "./flow-run-rows.ts";
+import { eventToRow, prepareEventInsert } from "./events.ts";
+import {
+  flowRunFromRow,
+  flowRunToRow,
+  prepareRunInsert,
+  prepareStateInsert,
+  selectFlowRuns,
+  stateFromRow,
+  stateToRow,
+} from "./flow-run-rows.ts";
 import { FlowRunSearch, type FlowRunSort } from "./flow-run-search.ts";
+import { WritesTogether } from "./prepared-writes.ts";
 
 export type FlowRunChanges = Partial<
   Pick<
@@ -42,17 +52,26 @@ export interface SlotHolder {
 /** A run has some ten states; one that is retried for days has hundreds. The route has no pages. */
 const MAX_LISTED_STATES = 1000;
 
-/** A literal, or the index of those runs would not be used. */
+/** Literals, or the indexes of those runs would not be used. */
+const IS_SCHEDULED = sql<SqlBool>`state_type = 'SCHEDULED'`;
 const HOLDS_SLOT = sql<SqlBool>`r.holds_slot = 1`;
 
 export class FlowRunStore {
   readonly #db: Kysely<Database>;
   readonly #clock: Clock;
   readonly #search: FlowRunSearch;
+  readonly #together: WritesTogether;
+  readonly #insertRun: ReturnType<typeof prepareRunInsert>;
+  readonly #insertState: ReturnType<typeof prepareStateInsert>;
+  readonly #insertEvent: ReturnType<typeof prepareEventInsert>;
 
   constructor(db: Kysely<Database>, clock: Clock) {
     this.#db = db;
     this.#search = new FlowRunSearch(db);
+    this.#together = new WritesTogether(db);
+    this.#insertRun = prepareRunInsert(db);
+    this.#insertState = prepareStateInsert(db);
+    this.#insertEvent = prepareEventInsert(db);
     this.#clock = clock;
   }
 
@@ -129,55 +148,22 @@ export class FlowRunStore {
     return ids.flatMap((id) => runs.get(id) ?? []);
   }
 
-  /** Inserts the run with its first state. A taken (flow, idempotency key) is a `unique` storage error. */
-  async insert(flowRun: FlowRun): Promise<void> {
-    const inserted = this.#db
-      .insertInto("flow_runs")
-      .values({
-        id: flowRun.id,
-        created: flowRun.created,
-        updated: flowRun.updated,
-        name: flowRun.name,
-        flow_id: flowRun.flow_id,
-        deployment_id: flowRun.deployment_id ?? null,
-        deployment_version: flowRun.deployment_version ?? null,
-        work_queue_id: flowRun.work_queue_id ?? null,
-        flow_version: flowRun.flow_version ?? null,
-        parameters: toJson(flowRun.parameters),
-        idempotency_key: flowRun.idempotency_key ?? null,
-        context: toJson(flowRun.context ?? {}),
-        empirical_policy: toJson(flowRun.empirical_policy),
-        tags: toJson(flowRun.tags),
-        labels: toJson(flowRun.labels ?? {}),
-        parent_task_run_id: flowRun.parent_task_run_id ?? null,
-        infrastructure_document_id: flowRun.infrastructure_document_id ?? null,
-        infrastructure_pid: flowRun.infrastructure_pid ?? null,
-        created_by: toJsonOrNull(flowRun.created_by),
-        job_variables: toJson(flowRun.job_variables ?? {}),
-        auto_scheduled: toBit(flowRun.auto_scheduled),
-        state_id: flowRun.state?.id ?? null,
-        state_type: flowRun.state?.type ?? null,
-        state_name: flowRun.state?.name ?? null,
-        state_timestamp: flowRun.state?.timestamp ?? null,
-        run_count: flowRun.run_count,
-        expected_start_time: flowRun.expected_start_time ?? null,
-        next_scheduled_start_time: flowRun.next_scheduled_start_time ?? null,
-        start_time: flowRun.start_time ?? null,
-        end_time: flowRun.end_time ?? null,
-        total_run_time: flowRun.total_run_time,
-        pause_timeout: pauseTimeoutOf(flowRun.state),
-        holds_slot: toBit(holdsSlot(flowRun.state, flowRun.empirical_policy)),
-      })
-      .execute();
-    // Statements reach the database in the order of their start: waiting once saves a way to PostgreSQL and back.
-    await Promise.all([inserted, flowRun.state === null ? null : this.#insertState(flowRun.id, flowRun.state)]);
+  /**
+   * Inserts the run with its first state and the event that tells of it. A taken (flow, idempotency key) is a `unique`
+   * storage error.
+   */
+  async insert(flowRun: FlowRun, event?: ReceivedEvent): Promise<void> {
+    const { id, state } = flowRun;
+    await this.#together.run([
+      this.#insertRun.bind(flowRunToRow(flowRun)),
+      ...(state === null ? [] : [this.#insertState.bind({ flow_run_id: id, ...stateToRow(state), written_by: null })]),
+      ...(event === undefined ? [] : [this.#insertEvent.bind(eventToRow(event))]),
+    ]);
   }
 
-  async #insertState(flowRunId: string, state: State): Promise<void> {
-    await this.#db
-      .insertInto("flow_run_states")
-      .values({ flow_run_id: flowRunId, ...stateToRow(state) })
-      .execute();
+  async findState(id: string): Promise<State | undefined> {
+    const row = await this.#db.selectFrom("flow_run_states").selectAll().where("id", "=", id).executeTakeFirst();
+    return row && stateFromRow(row);
   }
 
   /** The last thousand, oldest first. */
@@ -225,7 +211,7 @@ export class FlowRunStore {
     await this.#db
       .deleteFrom("flow_runs")
       .where("deployment_id", "=", deploymentId)
-      .where("state_type", "=", "SCHEDULED")
+      .where(IS_SCHEDULED)
       .where("run_count", "=", 0)
       .where("state_name", "!=", "AwaitingConcurrencySlot")
       .$if(which.autoOnly, (query) => query.where("auto_scheduled", "=", 1))

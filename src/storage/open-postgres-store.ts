@@ -44,7 +44,7 @@ export async function openPostgresStore({ url, clock }: { url: string; clock: Cl
     onMissed: () => wakeUps.wakeAll(),
   });
   const reading = buildPooledKysely(readers);
-  const writing = buildPostgresKysely((text, values) => writer.run(text, values));
+  const writing = buildPostgresKysely((statement) => writer.run(statement));
   const queue = new TransactionQueue(writer, (effects) => ({ ...buildNouns(writing, clock), ...effects }), {
     wake: (sent) => wakeUps.deliver(sent),
     announce: (announced) => announce?.(announced),
@@ -61,7 +61,7 @@ export async function openPostgresStore({ url, clock }: { url: string; clock: Cl
   }
   return {
     ...buildNouns(reading, clock),
-    transaction: (fn) => queue.run(fn),
+    transaction: (fn, askAhead) => queue.run(fn, askAhead),
     wakeUps,
     onAnnounced: (listen) => {
       announce = listen;

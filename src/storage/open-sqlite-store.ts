@@ -39,7 +39,7 @@ export async function openSqliteStore({ file, clock }: { file: string; clock: Cl
     );
     return {
       ...buildNouns(reading, clock),
-      transaction: (fn) => queue.run(fn),
+      transaction: (fn, askAhead) => queue.run(fn, askAhead),
       wakeUps,
       onAnnounced: (listen) => {
         announce = listen;

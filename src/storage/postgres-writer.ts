@@ -1,7 +1,9 @@
 import { Socket } from "node:net";
 import { performance } from "node:perf_hooks";
+import type { CompiledQuery } from "kysely";
 import type { Client, QueryResult } from "pg";
 import { TransientError } from "../shared/errors.ts";
+import { BatchAnswers } from "./batch-answers.ts";
 import { connect } from "./postgres.ts";
 import { findCode, toPostgresError } from "./postgres-errors.ts";
 import { buildMessages, CHANNEL, type Outbox } from "./postgres-messages.ts";
@@ -22,6 +24,7 @@ const MAX_BACK_OFF_MS = 2000;
  * A lost connection undoes the batch and fails all its transactions; the next batch connects again.
  */
 export class PostgresWriter implements WritingConnection {
+  readonly asksAhead = true;
   readonly #url: string;
   readonly #planeId: string;
   #client: Client | undefined;
@@ -31,6 +34,7 @@ export class PostgresWriter implements WritingConnection {
   /** The connection of the batch, lost or not: what is left of a batch must not run on another one. */
   #batch: Client | undefined;
   #unanswered: Promise<unknown>[] = [];
+  readonly #answers = new BatchAnswers((statement) => this.#ask(statement));
   #failures = 0;
   #retryAtMs = 0;
 
@@ -65,15 +69,20 @@ export class PostgresWriter implements WritingConnection {
   async begin(): Promise<void> {
     this.#batch = this.#client ?? (await this.connect());
     this.#unanswered = [];
+    this.#answers.clear();
     this.#send(`begin; select pg_advisory_xact_lock(${WRITER_LOCK}); savepoint one`);
   }
 
-  async run(text: string, values: readonly unknown[]): Promise<QueryResult> {
+  run(statement: CompiledQuery): Promise<QueryResult> {
+    return this.#answers.run(statement);
+  }
+
+  async #ask({ sql, parameters }: Pick<CompiledQuery, "sql" | "parameters">): Promise<QueryResult> {
     if (this.#batch === undefined) {
       throw new Error("a statement outside a transaction");
     }
     this.#gather();
-    return await this.#batch.query(this.#names.buildQuery(text, values));
+    return await this.#batch.query(this.#names.buildQuery(sql, parameters));
   }
 
   keep(): void {
@@ -81,6 +90,7 @@ export class PostgresWriter implements WritingConnection {
   }
 
   undo(): void {
+    this.#answers.clear();
     this.#send("rollback to one");
   }
 
@@ -95,11 +105,13 @@ export class PostgresWriter implements WritingConnection {
       throw new Error("the database rolled the transaction back");
     }
     this.#batch = undefined;
+    this.#answers.clear();
   }
 
   async rollback(): Promise<void> {
     const client = this.#batch;
     this.#batch = undefined;
+    this.#answers.clear();
     try {
       await client?.query("rollback");
     } catch {

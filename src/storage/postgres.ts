@@ -119,7 +119,9 @@ export function buildPooledKysely(pool: Pool): Kysely<Database> {
       });
       const named = names.get(client) ?? new StatementNames();
       names.set(client, named);
-      const connection = new StatementConnection((text, values) => client.query(named.buildQuery(text, values)));
+      const connection = new StatementConnection(({ sql, parameters }) =>
+        client.query(named.buildQuery(sql, parameters)),
+      );
       clients.set(connection, client);
       return connection;
     },
@@ -168,7 +170,7 @@ async function refuse(): Promise<never> {
   throw new Error("a transaction of Kysely's own, outside the transaction queue");
 }
 
-type RunStatement = (text: string, parameters: readonly unknown[]) => Promise<PgResult>;
+type RunStatement = (statement: CompiledQuery) => Promise<PgResult>;
 
 class StatementConnection implements DatabaseConnection {
   readonly #run: RunStatement;
@@ -177,9 +179,9 @@ class StatementConnection implements DatabaseConnection {
     this.#run = run;
   }
 
-  async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
+  async executeQuery<R>(statement: CompiledQuery): Promise<QueryResult<R>> {
     try {
-      const { rows, rowCount } = await this.#run(sql, parameters.map(toSqlValue));
+      const { rows, rowCount } = await this.#run({ ...statement, parameters: statement.parameters.map(toSqlValue) });
       return { rows, numAffectedRows: BigInt(rowCount ?? 0) };
     } catch (error) {
       throw toPostgresError(error);

@@ -5,6 +5,7 @@ import type { WritingConnection } from "./transaction-queue.ts";
 
 /** The one connection that writes to the file. */
 export class SqliteWriter implements WritingConnection {
+  readonly asksAhead = false;
   readonly #connection: DatabaseSync;
   readonly #statements: ReturnType<typeof prepareStatements>;
 

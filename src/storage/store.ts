@@ -96,8 +96,10 @@ export interface Store extends Nouns {
   /**
    * Runs `fn` alone on the writing connection, and resolves when what it wrote is on disk; a throw undoes it. Waiting
    * transactions share one commit, so `fn` awaits nothing but `tx`.
+   *
+   * `askAhead` asks what `fn` asks first: those of all transactions that share a commit go to PostgreSQL together.
    */
-  transaction<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
+  transaction<T>(fn: (tx: Tx) => Promise<T>, askAhead?: (nouns: Nouns) => Promise<unknown>): Promise<T>;
   /** Hints that something may be there for who waits; see `WakeUps`. */
   wakeUps: Pick<WakeUps, "subscribe">;
   /** The one listener to what other planes announce, and what this one announces to every plane. It must not throw. */

@@ -7,6 +7,8 @@ const MAX_BATCH = 64;
 
 /** The connection that writes. Called in this order: begin, (keep or undo) per transaction, commit; or rollback. */
 export interface WritingConnection {
+  /** Whether it keeps answers for the transactions of a batch; else what is asked ahead would be asked twice. */
+  readonly asksAhead: boolean;
   /** Opens the transaction of a batch, and the savepoint of the first in it. */
   begin(): Promise<void>;
   /** Keeps what the one that ran wrote, for the commit, and opens the savepoint of the next. */
@@ -42,6 +44,7 @@ interface Waiting<T> {
   /** Runs the transaction's code; the answer tells its caller of the success, and is called after the commit. */
   attempt(tx: T): Promise<() => void>;
   fail(error: unknown): void;
+  askAhead: ((tx: T) => Promise<unknown>) | undefined;
 }
 
 /**
@@ -74,13 +77,13 @@ export class TransactionQueue<T> {
     });
   }
 
-  run<Result>(fn: (tx: T) => Promise<Result>): Promise<Result> {
+  run<Result>(fn: (tx: T) => Promise<Result>, askAhead?: (tx: T) => Promise<unknown>): Promise<Result> {
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     const attempt = async (tx: T) => {
       const value = await fn(tx);
       return () => resolve(value);
     };
-    this.#waiting.push({ attempt, fail: reject });
+    this.#waiting.push({ attempt, fail: reject, askAhead });
     this.#draining ??= this.#drain();
     return promise;
   }
@@ -105,6 +108,7 @@ export class TransactionQueue<T> {
     const kept: Left[] = [];
     try {
       await this.#connection.begin();
+      this.#askAhead(batch);
       for (const waiting of batch) {
         kept.push(await this.#runOne(waiting));
       }
@@ -128,6 +132,15 @@ export class TransactionQueue<T> {
       this.#tell.wake(wakeUps.values());
       if (announcedHere.length > 0) {
         this.#tell.announce(announcedHere);
+      }
+    }
+  }
+
+  /** Waits for nothing: who asks again is given the answer, or the error. */
+  #askAhead(batch: readonly Waiting<T>[]): void {
+    if (this.#connection.asksAhead) {
+      for (const { askAhead } of batch) {
+        askAhead?.(this.#tx).catch(() => undefined);
       }
     }
   }

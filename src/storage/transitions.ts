@@ -1,11 +1,15 @@
-import type { CompiledQuery, Kysely } from "kysely";
+import type { CompiledQuery, Kysely, Updateable } from "kysely";
+import type { ReceivedEvent } from "../prefect-api/events.ts";
 import type { EmpiricalPolicy } from "../prefect-api/flow-runs.ts";
 import { holdsSlot } from "../prefect-api/occupancy.ts";
 import type { CreatedBy } from "../prefect-api/primitives.ts";
 import type { State, StateType } from "../prefect-api/states.ts";
+import { asRepeatable } from "./batch-answers.ts";
 import { fromJson, fromJsonOrNull, toBit, toJson } from "./columns.ts";
 import type { Database } from "./database-types.ts";
-import { pauseTimeoutOf, stateToRow } from "./flow-run-rows.ts";
+import { eventToRow, prepareEventInsert } from "./events.ts";
+import { pauseTimeoutOf, prepareStateInsert, stateToRow } from "./flow-run-rows.ts";
+import { PreparedWrite, WritesTogether } from "./prepared-writes.ts";
 
 interface Named {
   id: string;
@@ -70,15 +74,23 @@ type ChangedColumns = Pick<
 /** A run has some ten states; one that is retried for days has hundreds. */
 const MAX_LISTED_STATES = 1000;
 
-/** State changes of flow runs: the one statement that reads and the two that write. */
+/** State changes of flow runs: the one statement that reads and those that write. */
 export class TransitionStore {
   readonly #db: Kysely<Database>;
   /** Compiled once: building this text anew took a tenth of the time of a state change. */
   readonly #find: CompiledQuery<ChangingRunRow>;
+  readonly #together: WritesTogether;
+  readonly #insertState: ReturnType<typeof prepareStateInsert>;
+  readonly #enter: ReturnType<typeof prepareEntering>;
+  readonly #insertEvent: ReturnType<typeof prepareEventInsert>;
 
   constructor(db: Kysely<Database>) {
     this.#db = db;
-    this.#find = selectChangingRun(db).where("r.id", "=", "").compile();
+    this.#find = asRepeatable(selectChangingRun(db).where("r.id", "=", "").compile());
+    this.#together = new WritesTogether(db);
+    this.#insertState = prepareStateInsert(db);
+    this.#enter = prepareEntering(db);
+    this.#insertEvent = prepareEventInsert(db);
   }
 
   async find(flowRunId: string): Promise<ChangingRun | undefined> {
@@ -99,35 +111,39 @@ export class TransitionStore {
     return rows.reverse();
   }
 
-  async save(flowRunId: string, state: State, changes: ChangedColumns & { writtenBy: string | null }): Promise<void> {
-    const added = this.#db
-      .insertInto("flow_run_states")
-      .values({ flow_run_id: flowRunId, ...stateToRow(state), written_by: changes.writtenBy })
-      .execute();
-    const changed = this.#db
-      .updateTable("flow_runs")
-      .set({
-        updated: state.timestamp,
-        state_id: state.id,
-        state_type: state.type,
-        state_name: state.name,
-        state_timestamp: state.timestamp,
-        run_count: changes.run_count,
-        expected_start_time: changes.expected_start_time,
-        next_scheduled_start_time: changes.next_scheduled_start_time,
-        start_time: changes.start_time,
-        end_time: changes.end_time,
-        total_run_time: changes.total_run_time,
-        pause_timeout: pauseTimeoutOf(state),
-        holds_slot: toBit(holdsSlot(state, changes.empirical_policy)),
-        infrastructure_pid: changes.infrastructure_pid,
-        empirical_policy: toJson(changes.empirical_policy),
-      })
-      .where("id", "=", flowRunId)
-      .execute();
-    // Statements reach the database in the order of their start: waiting once saves a way to PostgreSQL and back.
-    await Promise.all([added, changed]);
+  /** Enters the state, and stores the event that tells of it. */
+  async save(
+    flowRunId: string,
+    state: State,
+    { writtenBy, event, ...changes }: ChangedColumns & { writtenBy: string | null; event: ReceivedEvent },
+  ): Promise<void> {
+    const entered = {
+      updated: state.timestamp,
+      state_id: state.id,
+      state_type: state.type,
+      state_name: state.name,
+      state_timestamp: state.timestamp,
+      run_count: changes.run_count,
+      expected_start_time: changes.expected_start_time,
+      next_scheduled_start_time: changes.next_scheduled_start_time,
+      start_time: changes.start_time,
+      end_time: changes.end_time,
+      total_run_time: changes.total_run_time,
+      pause_timeout: pauseTimeoutOf(state),
+      holds_slot: toBit(holdsSlot(state, changes.empirical_policy)),
+      infrastructure_pid: changes.infrastructure_pid,
+      empirical_policy: toJson(changes.empirical_policy),
+    };
+    await this.#together.run([
+      this.#insertState.bind({ flow_run_id: flowRunId, ...stateToRow(state), written_by: writtenBy }),
+      this.#enter.bind(entered, flowRunId),
+      this.#insertEvent.bind(eventToRow(event)),
+    ]);
   }
+}
+
+function prepareEntering(db: Kysely<Database>): PreparedWrite<Updateable<Database["flow_runs"]>> {
+  return new PreparedWrite((row) => db.updateTable("flow_runs").set(row).where("id", "=", "").compile());
 }
 
 function selectChangingRun(db: Kysely<Database>) {
