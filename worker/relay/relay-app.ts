@@ -5,7 +5,7 @@ import { FENCING_TOKEN_HEADER } from "../../src/flowyard-api/claims.ts";
 import { Event } from "../../src/prefect-api/events.ts";
 import { CreateLog } from "../../src/prefect-api/logs.ts";
 import { registerSocketSupport, requireSubprotocol } from "../../src/sockets/socket-support.ts";
-import { decideAccess } from "./relay-access.ts";
+import { decideAccess, readPath } from "./relay-access.ts";
 import type { RelayDeps } from "./relay-deps.ts";
 import { passThrough, takeEvents } from "./relay-sockets.ts";
 import { parseRunAuthString, type RunIdentity, readBasicAuthString } from "./run-token.ts";
@@ -50,18 +50,17 @@ export async function buildRelayApp(deps: RelayDeps): Promise<FastifyInstance> {
   );
   await app.register((api, _options, done) => {
     api.addHook("onRequest", (request, reply, next) => {
-      // Sockets bring their credentials in their first frame.
-      if (request.ws) {
-        next();
-        return;
-      }
       const identity = identify(deps, request);
-      const refusal = identity === undefined ? UNAUTHORIZED : decideAccess(request.method, pathOf(request));
-      if (identity === undefined || refusal !== undefined) {
-        void reply.code(refusal?.status ?? UNAUTHORIZED.status).send(refusal?.body ?? UNAUTHORIZED.body);
+      // Sockets bring their credentials in their first frame.
+      const isKnown = request.ws || identity !== undefined;
+      const refusal = isKnown ? decideAccess(request.method, request.url) : UNAUTHORIZED;
+      if (refusal !== undefined) {
+        void reply.code(refusal.status).send(refusal.body);
         return;
       }
-      identities.set(request, identity);
+      if (identity !== undefined) {
+        identities.set(request, identity);
+      }
       next();
     });
     const forward = (request: FastifyRequest, reply: FastifyReply) =>
@@ -90,10 +89,6 @@ const UNAUTHORIZED = { status: 401, body: { exception_message: "Unauthorized", c
 function identify(deps: RelayDeps, request: FastifyRequest): RunIdentity | undefined {
   const authString = readBasicAuthString(request.headers.authorization);
   return authString === undefined ? undefined : parseRunAuthString(deps.secret, authString);
-}
-
-function pathOf(request: FastifyRequest): string {
-  return request.url.split("?", 1)[0] ?? "";
 }
 
 function registerSpooled(api: FastifyInstance, deps: RelayDeps): void {
@@ -138,7 +133,7 @@ async function forwardRequest(
   reply: FastifyReply,
   identity: RunIdentity | undefined,
 ): Promise<FastifyReply> {
-  const [, stateOf] = SET_STATE.exec(pathOf(request)) ?? [];
+  const [, stateOf] = SET_STATE.exec(readPath(request.url) ?? "") ?? [];
   if (stateOf !== undefined && deps.plane.isThere) {
     // Whoever watches the run sees its last lines before its end.
     await deps.spool.untilSettled(AbortSignal.timeout(SETTLE_MS));

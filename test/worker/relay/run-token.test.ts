@@ -44,3 +44,26 @@ test("a run may do what flows do, and nothing that is the worker's or the operat
     assert.equal(decideAccess(method, path)?.status, 403, path);
   }
 });
+
+test("a closed route stays closed however its path is spelt", () => {
+  const refused = [
+    ["GET", "/api/%66lowyard/status"],
+    ["HEAD", "/api/flowyard/status"],
+    ["GET", "/api/./flowyard/status"],
+    ["GET", "/api/x/../flowyard/status"],
+    ["GET", "/api/x/%2e%2E/flowyard/status"],
+    ["GET", "/api/x\\..\\flowyard/status"],
+    ["GET", "/api//flowyard/status"],
+    ["GET", "/api/%E0%A4%A/flowyard"],
+    ["GET", "http://elsewhere/api/flows"],
+    ["DELETE", "/api/%77ork_pools/pool?x=1"],
+    ["POST", "/api/work_pools/a%2Fb/get_scheduled_flow_runs"],
+  ] as const;
+
+  for (const [method, url] of refused) {
+    assert.equal(decideAccess(method, url)?.status, 403, url);
+  }
+  for (const url of ["/api/deployments/name/my%20flow/a%2Fb", "/api/flows/?limit=../..", "/api/variables/name/a.b"]) {
+    assert.equal(decideAccess("GET", url), undefined, url);
+  }
+});
