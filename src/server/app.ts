@@ -6,9 +6,10 @@ import { checkApiVersion } from "./api-version.ts";
 import type { App, AppDeps } from "./app-deps.ts";
 import { buildAuthHook } from "./auth.ts";
 import { buildBrowserGuard } from "./browser-guard.ts";
-import { answerError, answerUnroutable, MAX_BODY_BYTES, UnreadableBody } from "./errors.ts";
+import { answerUnroutable, buildErrorHandler, MAX_BODY_BYTES, UnreadableBody } from "./errors.ts";
 import { PlaneMetrics } from "./metrics.ts";
 import { parseJson } from "./parse-json.ts";
+import { RefusalLog } from "./refusal-log.ts";
 import { registerMetrics } from "./routes/flowyard/metrics.ts";
 import { registerRoutes } from "./routes.ts";
 
@@ -34,7 +35,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
-  app.setErrorHandler(answerError);
+  app.setErrorHandler(buildErrorHandler(new RefusalLog()));
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ detail: "Not Found", code: "NOT_FOUND" }));
   readEveryBodyAsJson(app);
   await registerSocketSupport(app);

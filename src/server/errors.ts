@@ -3,6 +3,7 @@ import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
 import { ERROR_CODES, type ErrorCode } from "../shared/error-codes.ts";
 import { TransientError, UserError } from "../shared/errors.ts";
 import { describeProblems, type ValidationProblem } from "./describe-problems.ts";
+import type { RefusalLog } from "./refusal-log.ts";
 
 /** What a body may be at most. Prefect's clients send logs in batches of up to 4 MB, and nothing larger. */
 export const MAX_BODY_BYTES = 8 * 1024 * 1024;
@@ -27,16 +28,19 @@ export class UnreadableBody extends Error {
 }
 
 /** Every error of a route ends here, as an answer that Prefect's clients read (surface §1.4), with our code beside. */
-export function answerError(error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+export function buildErrorHandler(refusals: RefusalLog) {
+  return (error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    if (error instanceof TransientError) {
+      refusals.note(error, request.log);
+      return sendUnavailable(error, reply);
+    }
+    return answerError(error, request, reply);
+  };
+}
+
+function answerError(error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof UserError) {
     return sendUserError(error.code, error.message, request, reply);
-  }
-  if (error instanceof TransientError) {
-    request.log.warn({ err: error }, "the database takes nothing now");
-    return reply
-      .code(503)
-      .header("retry-after", RETRY_AFTER_SECONDS)
-      .send({ exception_message: "Service Unavailable", detail: error.message, code: "SERVICE_UNAVAILABLE" });
   }
   if (hasZodFastifySchemaValidationErrors(error)) {
     return sendInvalid(error.validationContext ?? "body", error.validation, request, reply);
@@ -50,6 +54,13 @@ export function answerError(error: FastifyError | Error, request: FastifyRequest
     });
   }
   return sendOther(error, request, reply);
+}
+
+function sendUnavailable(error: TransientError, reply: FastifyReply): FastifyReply {
+  return reply
+    .code(503)
+    .header("retry-after", RETRY_AFTER_SECONDS)
+    .send({ exception_message: "Service Unavailable", detail: error.message, code: "SERVICE_UNAVAILABLE" });
 }
 
 /** A path that no route can have: bad escapes, or a part that is too long. It has reached no hook. */
