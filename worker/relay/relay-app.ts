@@ -1,9 +1,11 @@
 import replyFrom from "@fastify/reply-from";
+import type { WebSocket } from "@fastify/websocket";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { z } from "zod";
 import { FENCING_TOKEN_HEADER } from "../../src/flowyard-api/claims.ts";
 import { Event } from "../../src/prefect-api/events.ts";
 import { CreateLog } from "../../src/prefect-api/logs.ts";
+import { CLOSE_MALFORMED } from "../../src/prefect-api/socket-messages.ts";
 import { registerSocketSupport, requireSubprotocol } from "../../src/sockets/socket-support.ts";
 import { decideAccess, readPath } from "./relay-access.ts";
 import type { RelayDeps } from "./relay-deps.ts";
@@ -71,17 +73,25 @@ export async function buildRelayApp(deps: RelayDeps): Promise<FastifyInstance> {
     });
     api.get("/api/admin/version", async (_request, reply) => reply.type("application/json").send(await version.find()));
     api.addHook("preValidation", requireSubprotocol);
-    api.get("/api/events/in", { websocket: true }, (socket) => void takeEvents(deps, socket));
+    api.get("/api/events/in", { websocket: true }, (socket) => endBadly(deps, socket, takeEvents(deps, socket)));
     api.route({
       method: "GET",
       url: "/api/*",
       handler: forward,
-      wsHandler: (socket, request) => void passThrough(deps, socket, request),
+      wsHandler: (socket, request) => endBadly(deps, socket, passThrough(deps, socket, request)),
     });
     api.route({ method: ["POST", "PUT", "PATCH", "DELETE"], url: "/api/*", handler: forward });
     done();
   });
   return app;
+}
+
+/** What one run's frames do to the code that reads them must not end the relay of all runs. */
+function endBadly({ logger }: RelayDeps, socket: WebSocket, reading: Promise<void>): void {
+  reading.catch((error: unknown) => {
+    logger.warn({ err: error }, "A socket's frames could not be dealt with");
+    socket.close(CLOSE_MALFORMED, "a frame could not be dealt with");
+  });
 }
 
 const UNAUTHORIZED = { status: 401, body: { exception_message: "Unauthorized", code: "UNAUTHORIZED" } };

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { v7 as uuidv7 } from "uuid";
+import { WebSocket } from "ws";
 import { createPrefectClient, type PrefectClient } from "../../../src/client/prefect-client.ts";
 import { refusalStatus } from "../../../src/client/refusal.ts";
+import { CLOSE_MALFORMED } from "../../../src/prefect-api/socket-messages.ts";
 import { silentLogger } from "../../../src/shared/logger.ts";
 import { buildRunAuthString } from "../../../worker/relay/run-token.ts";
 import { provideSecret } from "../../../worker/relay/secret.ts";
@@ -118,6 +121,20 @@ describe("a relay between a run and its plane", () => {
     const { value } = await watched[Symbol.asyncIterator]().next();
     assert.equal(value?.id, event.id);
     ending.abort();
+  });
+
+  test("an event too deep to be written ends its own socket and nobody else's", async () => {
+    const { run, client, authString } = await startRun();
+    const depth = 100_000;
+    const deep = JSON.stringify(buildEvent("deep")).replace("{}", `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`);
+
+    const socket = new WebSocket(`ws://127.0.0.1:${relay.port}/api/events/in`, "prefect");
+    socket.on("open", () => socket.send(JSON.stringify({ type: "auth", token: authString })));
+    socket.once("message", () => socket.send(deep));
+    const [code] = await once(socket, "close");
+
+    assert.equal(code, CLOSE_MALFORMED);
+    assert.equal((await client.flowRuns.get(run.id)).id, run.id);
   });
 
   test("an outage of the plane costs nothing: what was said meanwhile is there, once, and states wait", async () => {
