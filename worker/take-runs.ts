@@ -1,12 +1,13 @@
 import { v7 as uuidv7 } from "uuid";
 import type { PrefectClient } from "../src/client/prefect-client.ts";
-import { MAX_CLAIMED_AT_ONCE } from "../src/flowyard-api/claims.ts";
+import { type ClaimedFlowRun, MAX_CLAIMED_AT_ONCE } from "../src/flowyard-api/claims.ts";
 import { MAX_PAGE_SIZE } from "../src/prefect-api/primitives.ts";
 import { timestampFromMs } from "../src/prefect-api/timestamp.ts";
 import type { Clock } from "../src/shared/clock.ts";
 import type { WorkerSettings } from "./config.ts";
 import type { Infrastructure } from "./infrastructure/contract.ts";
 import type { HasFeature } from "./plane-features.ts";
+import { describeError, proposeState } from "./report.ts";
 import type { RunOffer } from "./run-flow-run.ts";
 import type { RunsInHand } from "./runs-in-hand.ts";
 
@@ -17,6 +18,7 @@ export interface TakeDependencies {
   client: {
     workPools: Pick<PrefectClient["workPools"], "getScheduledFlowRuns">;
     claims: Pick<PrefectClient["claims"], "take">;
+    flowRuns: Pick<PrefectClient["flowRuns"], "setState">;
   };
   settings: Pick<WorkerSettings, "name" | "pool" | "queues" | "limit" | "prefetchSeconds" | "runOnce">;
   infrastructure: Pick<Infrastructure, "checkReady">;
@@ -53,11 +55,12 @@ export function createTaker(
 }
 
 async function claim(
-  { client, settings }: TakeDependencies,
+  own: TakeDependencies,
   { inFlight }: Pick<RunsInHand, "inFlight">,
   free: number,
   stop: AbortSignal,
 ): Promise<RunOffer[]> {
+  const { client, settings } = own;
   const held = [...inFlight.values()].flatMap((run) => (run.fencingToken === undefined ? [] : [run.attempt]));
   const answer = client.claims.take(
     settings.pool,
@@ -77,11 +80,37 @@ async function claim(
     }
     throw error;
   });
+  await checkStillReady(own, claimed);
   return claimed.map(({ claim: { id, fencing_token }, flow_run, flow, deployment }) => ({
     flowRun: flow_run,
     attempt: id,
     claimed: { fencingToken: fencing_token, flow, deployment: deployment ?? undefined },
   }));
+}
+
+/**
+ * The engine may have gone away while the worker waited for work. What it cannot begin others may, at once; where that
+ * cannot be said, the end of the claim says it. Throws what `checkReady` throws.
+ */
+async function checkStillReady(
+  { client, settings, infrastructure }: TakeDependencies,
+  claimed: readonly Pick<ClaimedFlowRun, "claim" | "flow_run">[],
+): Promise<void> {
+  if (claimed.length === 0) {
+    return;
+  }
+  try {
+    await infrastructure.checkReady();
+  } catch (error) {
+    const message = `Worker '${settings.name}' took this run and could not begin it. ${describeError(error)}`;
+    const state = { type: "SCHEDULED" as const, message, state_details: { scheduled_time: new Date().toISOString() } };
+    await Promise.allSettled(
+      claimed.map(({ claim: { fencing_token }, flow_run }) =>
+        proposeState({ client, fencingToken: fencing_token }, flow_run.id, { state, force: true }),
+      ),
+    );
+    throw error;
+  }
 }
 
 /** Two workers may be offered the same run; the PENDING proposal decides. */

@@ -307,6 +307,23 @@ test("while the infrastructure is away runs wait at the plane, and start when it
   await waitForState(id, "COMPLETED");
 });
 
+test("a run that is claimed while the infrastructure goes away is put back at once, and not crashed", async () => {
+  const pool = await createPool();
+  await using worker = await startTestWorker(pool);
+  const isWaiting = async () => (await client.workPools.listWorkers(pool)).length > 0;
+  await waitUntil(isWaiting, { timeoutMs: 5000, what: "the worker's request for work" });
+  worker.infrastructure.notReady = new TransientError("DOCKER_UNREACHABLE", "the engine is away");
+
+  const { id } = await createRun(pool);
+  const isPutBack = async () => /the engine is away/.test((await client.flowRuns.get(id)).state?.message ?? "");
+  await waitUntil(isPutBack, { timeoutMs: 5000, what: "the run to be put back" });
+
+  assert.equal((await client.flowRuns.get(id)).state_type, "SCHEDULED");
+  assert.deepEqual(worker.infrastructure.started, []);
+  worker.infrastructure.notReady = undefined;
+  await waitForState(id, "COMPLETED");
+});
+
 test("a pool that is deleted under the worker is created again", async () => {
   const pool = await createPool();
   await using _worker = await startTestWorker(pool, { heartbeatSeconds: 0.1, type: "process" });
