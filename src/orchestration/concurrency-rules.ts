@@ -122,8 +122,8 @@ export const cancelLateBehindFullLimit: Rule = ({ run, proposed, concurrency }) 
 };
 
 /**
- * The slot is freed when the run leaves PENDING, RUNNING or CANCELLING. A retry inside the same process keeps it,
- * because the engine goes on renewing its lease over the delay, and frees it when it ends in another way.
+ * The slot is freed when the run leaves PENDING, RUNNING or CANCELLING. A retry or a pause inside the same process keeps
+ * it, because the engine goes on renewing its lease meanwhile, and frees it when it ends in another way.
  */
 export function decideSlotAfter(
   transition: Transition,

@@ -107,6 +107,25 @@ suite("a deployment with a concurrency limit", () => {
     assert.deepEqual(reschedule.change.slot, { action: "free" });
   });
 
+  test("a pause in the process keeps slot and lease, whatever ends it; a suspension frees the slot", () => {
+    const paused = buildState("PAUSED", { details: { pause_reschedule: false, pause_timeout: addSeconds(NOW, 60) } });
+    const suspended = buildState("PAUSED", { details: { pause_reschedule: true, pause_timeout: addSeconds(NOW, 60) } });
+    const held = { ...paused, state_details: { ...paused.state_details, deployment_concurrency_lease_id: LEASE } };
+
+    const pause = decide(withLease("RUNNING"), paused, { concurrency: FULL });
+    const suspension = decide(withLease("RUNNING"), suspended, { concurrency: FULL });
+    const resumed = decide(held, "RUNNING", { concurrency: FULL });
+    const ended = decide(held, "FAILED", { concurrency: FULL });
+
+    assert.ok(pause.status === "ACCEPT" && suspension.status === "ACCEPT");
+    assert.deepEqual(pause.change.slot, { action: "keep" });
+    assert.equal(pause.change.state.state_details.deployment_concurrency_lease_id, LEASE);
+    assert.deepEqual(suspension.change.slot, { action: "free" });
+    assert.ok(resumed.status === "ACCEPT" && ended.status === "ACCEPT");
+    assert.deepEqual(resumed.change.slot, { action: "keep" });
+    assert.deepEqual(ended.change.slot, { action: "free" });
+  });
+
   test("a lease id that a client sends back as null is carried forward", () => {
     const decision = decideTransition({ ...buildTransition(withLease("RUNNING"), "CANCELLING"), force: true });
 

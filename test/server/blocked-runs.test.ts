@@ -144,10 +144,10 @@ suite("limits of pool and queue", () => {
     assert.equal((await propose(plane, runs["a"], "RUNNING")).status, "ACCEPT");
   });
 
-  test("count a run that waits in its own process to try again, and one that is being cancelled", async () => {
+  test("count a run that waits in its own process, and one that is being cancelled", async () => {
     await using plane = await buildTestPlane();
     const { id } = await createDeployment(plane);
-    const runs = await createRuns(plane, id, { a: -3, b: -2 });
+    const runs = await createRuns(plane, id, { a: -3, b: -2, c: -1 });
     await call(plane, "PATCH", "/work_pools/pool", { concurrency_limit: 1 });
     await call(plane, "PATCH", `/flow_runs/${runs["a"]}`, { empirical_policy: { retries: 1, retry_delay: 0 } });
     for (const type of ["PENDING", "RUNNING", "FAILED"]) {
@@ -160,6 +160,10 @@ suite("limits of pool and queue", () => {
     assert.equal((await propose(plane, runs["b"], "PENDING")).code, "WORK_POOL_LIMIT_REACHED");
     await propose(plane, runs["a"], "CANCELLED");
     assert.equal((await propose(plane, runs["b"], "PENDING")).status, "ACCEPT");
+
+    await propose(plane, runs["b"], "RUNNING");
+    await propose(plane, runs["b"], "PAUSED");
+    assert.equal((await propose(plane, runs["c"], "PENDING")).code, "WORK_POOL_LIMIT_REACHED");
   });
 
   test("a paused pool or queue starts nothing, whatever list a worker has", async () => {

@@ -31,8 +31,8 @@ export function hasEnded({ type }: Pick<ModelRun, "type">): boolean {
   return ENDED.includes(type);
 }
 
-export function isLive(run: Pick<ModelRun, "type" | "name" | "retryType">): boolean {
-  return LIVE.includes(run.type) || waitsInProcess(run);
+export function isLive(run: Pick<ModelRun, "type" | "name" | "retryType" | "reschedules">): boolean {
+  return LIVE.includes(run.type) || (run.type === "PAUSED" && !run.reschedules) || waitsInProcess(run);
 }
 
 function waitsInProcess({ type, name, retryType }: Pick<ModelRun, "type" | "name" | "retryType">): boolean {
