@@ -15,6 +15,7 @@ import { registerDeploymentSchedules } from "./routes/deployment-schedules.ts";
 import { registerDeployments } from "./routes/deployments.ts";
 import { registerEvents } from "./routes/events.ts";
 import { registerFlowRunInputs } from "./routes/flow-run-inputs.ts";
+import { registerFlowRunLogs } from "./routes/flow-run-logs.ts";
 import { registerFlowRunStates } from "./routes/flow-run-states.ts";
 import { registerFlowRuns } from "./routes/flow-runs.ts";
 import { registerFlows } from "./routes/flows.ts";
@@ -47,6 +48,7 @@ export function registerRoutes(api: App, appDeps: AppDeps): void {
   registerDeploymentSchedules(api, deps);
   registerFlowRuns(api, deps);
   registerFlowRunStates(api, deps);
+  registerFlowRunLogs(api, deps);
   registerBulkChanges(api, deps);
   registerWorkPools(api, deps);
   registerPoolQueues(api, deps);

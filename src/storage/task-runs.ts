@@ -138,6 +138,11 @@ export class TaskRunStore {
       .execute();
   }
 
+  async findState(id: string): Promise<State | undefined> {
+    const row = await this.#db.selectFrom("task_run_states").selectAll().where("id", "=", id).executeTakeFirst();
+    return row && stateFromRow(row);
+  }
+
   /** Oldest first. */
   async listStates(taskRunId: string): Promise<State[]> {
     const rows = await this.#db

@@ -1,41 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import Fastify from "fastify";
-import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
-import { registerRoutes } from "../../src/server/routes.ts";
 import { buildTestPlane, type TestPlane } from "../support/build-test-plane.ts";
+import { listRoutes, type Route } from "../support/list-routes.ts";
 import { buildBody, buildRandom, pick, type Random } from "./arbitrary-body.ts";
 import { call } from "./call.ts";
 
-const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
-type Method = (typeof METHODS)[number];
-
 const ROUNDS = 20;
 const SEED = 20_261_124;
-
-interface Route {
-  method: Method;
-  path: string;
-  body: unknown;
-}
-
-/** Asked of the registration itself, as the app has it: whatever is added there is looked at here. */
-async function listRoutes(plane: TestPlane): Promise<Route[]> {
-  const routes: Route[] = [];
-  const collector = Fastify().withTypeProvider<ZodTypeProvider>();
-  collector.setValidatorCompiler(validatorCompiler);
-  collector.setSerializerCompiler(serializerCompiler);
-  collector.addHook("onRoute", ({ method, url, schema }) => {
-    for (const one of METHODS.filter((known) => [method].flat().includes(known))) {
-      routes.push({ method: one, path: `/api${url}`, body: schema?.body });
-    }
-  });
-  const clock = { now: () => plane.now() };
-  registerRoutes(collector, { store: plane.store, bus: plane.bus, clock, credentials: null, logLevel: "silent" });
-  await collector.ready();
-  await collector.close();
-  return routes;
-}
 
 function fillPath(path: string, ids: readonly string[], random: Random): string {
   const names = ["a", "b-1", "default", "%00", "%F0%9F%92%A5", "__proto__", "..", "x%27%20or%201=1--"];

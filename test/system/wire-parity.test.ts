@@ -20,6 +20,7 @@ import {
   variableSteps,
 } from "./parity/rest.ts";
 import { REVIEWED } from "./parity/reviewed-differences.ts";
+import { listLeftOut, listOurRoutes, listTheirRoutes } from "./parity/routes.ts";
 import { playSocket, plays } from "./parity/sockets.ts";
 import { stateSteps } from "./parity/states.ts";
 import type { Step } from "./parity/step.ts";
@@ -109,6 +110,13 @@ describe("the plane answers as Prefect's own server", { skip: prefect.available 
       Object.keys(REVIEWED).filter((name) => stepsNamed(name) !== 1),
       [],
     );
+  });
+
+  test("with every route but those that docs/prefect-api.md names", async () => {
+    const [theirRoutes, ourRoutes] = [await listTheirRoutes(theirs.apiUrl), await listOurRoutes()];
+
+    assert.ok(theirRoutes.length > 0);
+    assert.deepEqual(theirRoutes.filter((route) => !ourRoutes.has(route)).sort(), (await listLeftOut()).sort());
   });
 
   for (const [subject, steps] of chapters) {

@@ -17,6 +17,9 @@ export function registerAdmin(api: App, deps: AppDeps): void {
 
   api.get("/health", (_request, reply) => reply.send(true));
 
+  // Clients ask it whether anybody is there.
+  api.get("/hello", (_request, reply) => sendJsonText(reply, "👋"));
+
   api.get("/ready", async (_request, reply) => {
     const problem = await findProblem(deps);
     return problem === undefined ? reply.send({ message: "OK" }) : reply.code(503).send({ message: problem });

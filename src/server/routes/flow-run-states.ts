@@ -35,6 +35,14 @@ function readFencingToken({ headers }: FastifyRequest): number | null {
 }
 
 export function registerFlowRunStates(api: App, { store, bus, clock }: AppDeps): void {
+  api.get("/flow_run_states/:id", { schema: { params: ById } }, async ({ params }) => {
+    const state = await store.flowRuns.findState(params.id);
+    if (state === undefined) {
+      throw new UserError("NOT_FOUND", "Flow run state not found");
+    }
+    return state;
+  });
+
   api.post(
     "/flow_runs/:id/set_state",
     { schema: { params: ById, body: SetState }, config: { modelErrors: true } },

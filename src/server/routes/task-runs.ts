@@ -14,12 +14,16 @@ import { startHistory } from "../history.ts";
 import { answerPage, checkLimit, pageKeys } from "../paging.ts";
 
 const ById = z.object({ id: Uuid });
+const ByTaskRun = z.object({ task_run_id: Uuid });
 const UpdateTaskRun = z.strictObject({ name: z.string().nullish() });
 const CountTaskRuns = FilterTaskRuns.omit({ sort: true, limit: true, offset: true });
 const PaginateTaskRuns = FilterTaskRuns.omit({ limit: true, offset: true }).extend(pageKeys);
 const HistoryOfTaskRuns = CountTaskRuns.extend(historyKeys);
 
-export function registerTaskRuns(api: App, { store, clock }: AppDeps): void {
+export function registerTaskRuns(api: App, deps: AppDeps): void {
+  const { store, clock } = deps;
+  registerTaskRunStates(api, deps);
+
   api.post("/task_runs", { schema: { body: CreateTaskRun } }, async ({ body }, reply) => {
     const { taskRun, created } = await createTaskRun(store, body, clock.now());
     return reply.code(created ? 201 : 200).send(taskRun);
@@ -78,4 +82,18 @@ export function registerTaskRuns(api: App, { store, clock }: AppDeps): void {
       return reply.code(written ? 201 : 200).send(result);
     },
   );
+}
+
+function registerTaskRunStates(api: App, { store }: AppDeps): void {
+  api.get("/task_run_states", { schema: { querystring: ByTaskRun } }, ({ query }) =>
+    store.taskRuns.listStates(query.task_run_id),
+  );
+
+  api.get("/task_run_states/:id", { schema: { params: ById } }, async ({ params }) => {
+    const state = await store.taskRuns.findState(params.id);
+    if (state === undefined) {
+      throw new UserError("NOT_FOUND", "Flow run state not found");
+    }
+    return state;
+  });
 }

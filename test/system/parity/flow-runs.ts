@@ -142,6 +142,11 @@ function poll(name: string, path: string, body: unknown): Step {
   return post(name, path, body, { view: listPolled });
 }
 
+/** Cell by cell, so that ids and times are compared as what they are. */
+function listCells(body: unknown): unknown {
+  return typeof body === "string" ? body.split("\r\n").map((line) => line.split(",")) : body;
+}
+
 function listPolled(body: unknown): unknown {
   return Array.isArray(body)
     ? body.map((item) => ({ keys: Object.keys(item), queue: item.work_queue_id, run: item.flow_run.name }))
@@ -202,6 +207,11 @@ export const readRunSteps: Step[] = [
   post("number of runs", "/flow_runs/count", { flow_runs: { state: { type: { any_: ["COMPLETED"] } } } }),
   post("a page of runs", "/flow_runs/paginate", { flow_runs: { name: { any_: ["r1"] } } }),
   get("states of a run", "/flow_run_states/?flow_run_id=$r1"),
+  get("states of a run, with the id of the first", "/flow_run_states/?flow_run_id=$r1", {
+    keep: { stateOfR1: "0.id" },
+  }),
+  get("state by id", "/flow_run_states/$stateOfR1"),
+  get("unknown state", `/flow_run_states/${NOBODY}`),
   get("states of an unknown run", `/flow_run_states/?flow_run_id=${NOBODY}`),
   get("states of no run", "/flow_run_states/"),
   post("log lines", "/logs/", [
@@ -218,6 +228,8 @@ export const readRunSteps: Step[] = [
   post("log line of a client that names its worker", "/logs/", [
     { name: "w", level: 20, message: "m", timestamp: "2026-01-01T00:00:00Z", worker_id: null },
   ]),
+  get("lines of a run as a file", "/flow_runs/$r1/logs/download", { view: listCells }),
+  get("lines of an unknown run as a file", `/flow_runs/${NOBODY}/logs/download`),
   post("log lines without a slash", "/logs", []),
   post("log lines that are none", "/logs/", [{ name: 1 }]),
   post("log lines that are no list", "/logs/", { name: "n" }),

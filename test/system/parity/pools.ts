@@ -14,6 +14,7 @@ const wrongDefault = {
 };
 
 export const serverSteps: Step[] = [
+  get("hello", "/hello"),
   get("health", "/health"),
   get("ready", "/ready"),
   get("API version", "/version"),

@@ -1,5 +1,10 @@
 import { get, NOBODY, patch, post, put, remove, type Step } from "./step.ts";
 
+/** Which states there are is reviewed where they are set. */
+function listTypes(body: unknown): unknown {
+  return Array.isArray(body) ? body.map(Object.keys) : body;
+}
+
 export const taskRunSteps: Step[] = [
   post(
     "task run",
@@ -16,6 +21,10 @@ export const taskRunSteps: Step[] = [
   patch("unknown task run to change", `/task_runs/${NOBODY}`, { name: "t3" }),
   post("state of a task run", "/task_runs/$task/set_state", { state: { type: "RUNNING" } }),
   post("end of a task run", "/task_runs/$task/set_state", { state: { type: "COMPLETED" } }),
+  get("states of a task run", "/task_run_states/?task_run_id=$task", { view: listTypes }),
+  get("states of an unknown task run", `/task_run_states/?task_run_id=${NOBODY}`),
+  get("states of no task run", "/task_run_states/"),
+  get("unknown state of a task run", `/task_run_states/${NOBODY}`),
   post("state of an unknown task run", `/task_runs/${NOBODY}/set_state`, { state: { type: "RUNNING" } }),
   post("task runs of a flow run", "/task_runs/filter", { task_runs: { flow_run_id: { any_: ["$fr"] } } }),
   post("task runs through flow runs", "/task_runs/filter", { flow_runs: { name: { any_: ["fr"] } }, sort: "NAME_ASC" }),
