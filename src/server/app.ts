@@ -1,5 +1,7 @@
 import Fastify, { LogController } from "fastify";
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
+import type { z } from "zod";
+import { stopEarly } from "../prefect-api/stop-early.ts";
 import { errorMessage } from "../shared/errors.ts";
 import { registerSocketSupport } from "../sockets/socket-support.ts";
 import { checkApiVersion } from "./api-version.ts";
@@ -33,7 +35,9 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     forceCloseConnections: "idle",
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PART_CHARACTERS },
   }).withTypeProvider<ZodTypeProvider>();
-  app.setValidatorCompiler(validatorCompiler);
+  app.setValidatorCompiler<z.core.$ZodType>((route) =>
+    validatorCompiler({ ...route, schema: stopEarly(route.schema) }),
+  );
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler(buildErrorHandler(new RefusalLog()));
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ detail: "Not Found", code: "NOT_FOUND" }));

@@ -51,6 +51,8 @@ describe("a hostile client", () => {
     ["40,000 tags", "/flow_runs/filter", { flow_runs: { tags: { all_: ids } } }, 422],
     ["2,000 beginnings", "/work_queues/filter", { work_queues: { name: { startswith_: ids.slice(0, 2000) } } }, 422],
     ["2,000 makers", "/flow_runs/filter", { flow_runs: { created_by: { type_: ids.slice(0, 2000) } } }, 422],
+    ["400,000 wrong log lines", "/logs/", repeat(400_000, () => ({})), 422],
+    ["400,000 wrong tags", "/deployments/", { tags: repeat(400_000, () => 0) }, 422],
     ["a long text to find", "/flows/filter", { flows: { name: { like_: "%_".repeat(50_000) } } }, 200],
     ["40,000 beginnings of events", "/events/filter", { filter: { event: { prefix: ids } } }, 422],
     ["5,000 resources", "/events/filter", { filter: { related: ids.slice(0, 5000).map((id) => ({ id: [id] })) } }, 422],
