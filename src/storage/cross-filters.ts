@@ -116,30 +116,35 @@ export function listTaskRunParts(filters: CrossFilters): Part[] {
   ];
 }
 
-/** All filters of one request as one condition on flows `f`. A run is one that is all that is asked of runs. */
+/** All filters of one request but those of runs, as one condition on flows `f`. */
 export function crossMatchFlows(filters: CrossFilters): Condition {
-  const taskRun = exists(sql`select 1 from task_runs t where t.flow_run_id = r.id`, [matchTaskRun(filters.task_runs)]);
   const queue = exists(sql`select 1 from work_queues q ${sql.raw(POOL_OF_QUEUE)} where q.id = d.work_queue_id`, [
     matchWorkPool(filters.work_pools),
     matchWorkQueue(filters.work_pool_queues),
   ]);
   return combine("and_", [
     matchFlow(filters.flows),
-    exists(sql`select 1 from flow_runs r where r.flow_id = f.id`, [matchFlowRun(filters.flow_runs), taskRun]),
     exists(sql`select 1 from deployments d where d.flow_id = f.id`, [matchDeployment(filters.deployments), queue]),
   ]);
 }
 
-/** All filters of one request as one condition on deployments `d`. */
+/** The same as one condition on deployments `d`. */
 export function crossMatchDeployments(filters: CrossFilters): Condition {
-  const taskRun = exists(sql`select 1 from task_runs t where t.flow_run_id = r.id`, [matchTaskRun(filters.task_runs)]);
   return combine("and_", [
     matchDeployment(filters.deployments),
     exists(sql`select 1 from flows f where f.id = d.flow_id`, [matchFlow(filters.flows)]),
-    exists(sql`select 1 from flow_runs r where r.deployment_id = d.id`, [matchFlowRun(filters.flow_runs), taskRun]),
     exists(sql`select 1 from work_queues q ${sql.raw(POOL_OF_QUEUE)} where q.id = d.work_queue_id`, [
       matchWorkPool(filters.work_pools),
       matchWorkQueue(filters.work_pool_queues),
     ]),
   ]);
+}
+
+/** What is asked of a run that a flow or deployment is to have; undefined where nothing is. */
+export function findRunFilters({
+  flow_runs,
+  task_runs,
+}: CrossFilters): Pick<CrossFilters, "flow_runs" | "task_runs"> | undefined {
+  const isAsked = [flow_runs, task_runs].some((filter) => filter !== null && filter !== undefined);
+  return isAsked ? { ...(flow_runs && { flow_runs }), ...(task_runs && { task_runs }) } : undefined;
 }

@@ -32,6 +32,20 @@ export function selectTexts(texts: readonly string[]): RawBuilder<unknown> {
   });
 }
 
+/**
+ * Selects that an index has sorted, one after the other; what follows says how all of them are sorted. SQLite then takes
+ * the next row of each in turn. PostgreSQL would sort all rows, so it is told how each is sorted and where it may end.
+ */
+export function mergeSorted(selects: RawBuilder<unknown>[], sortedTo: RawBuilder<unknown>): RawBuilder<unknown> {
+  return differing({
+    sqlite: sql`${sql.join(selects, sql` union all `)}`,
+    postgres: sql.join(
+      selects.map((select) => sql`(${select} ${sortedTo})`),
+      sql` union all `,
+    ),
+  });
+}
+
 /** In an index that a list is walked by: a column that may be null, before the id. */
 const WALKED_NULLS = /\b(expected_start_time|next_scheduled_start_time|end_time)(?=, id\b)/g;
 

@@ -6,9 +6,9 @@ import { STATE_TYPES } from "../prefect-api/states.ts";
 import { anyOf, type Condition, matchState, matchTags } from "./conditions.ts";
 import { type CrossFilters, listRunParts } from "./cross-filters.ts";
 import type { Database } from "./database-types.ts";
-import { BY_STATE, END, EXPECTED_START, NEXT_START, START } from "./flow-run-filter.ts";
+import { BY_DEPLOYMENT, BY_FLOW, BY_STATE, END, EXPECTED_START, NEXT_START, START } from "./flow-run-filter.ts";
 import { Walker } from "./walk.ts";
-import { MAX_VALUES, type Order, type Part } from "./walk-plan.ts";
+import { listValues, MAX_VALUES, type Order, type Part } from "./walk-plan.ts";
 
 export type FlowRunSort = (typeof FLOW_RUN_SORTS)[number];
 
@@ -30,6 +30,11 @@ const COLUMNS = [
   ...["state_timestamp", "start_time", "end_time", "expected_start_time", "next_scheduled_start_time"],
   ...["total_run_time", "flow_version", "parent_task_run_id", "idempotency_key", "created_by"],
 ] as const;
+
+const INDEXES = { "r.flow_id": BY_FLOW, "r.deployment_id": BY_DEPLOYMENT };
+
+/** Stretches of runs that are looked at before the owners are asked one by one. */
+const CHUNKS_FOR_OWNERS = 2;
 
 /** Different lists of tags that are looked through for those that match, so many in one statement. */
 const MAX_TAG_LISTS = 20_000;
@@ -76,6 +81,55 @@ export class FlowRunSearch {
       const range = history === undefined ? [] : [withinHistory(EXPECTED_START, history)];
       yield* this.#walker.scan<HistoryRun>([...parts, ...range], selectHistory("r"));
     }
+  }
+
+  /** Those of some flows or deployments, in their order, that have a run that the filters match: so many at most. */
+  async listOwners(column: OwnerColumn, owners: readonly string[], asked: RunFilters, most: number): Promise<string[]> {
+    const parts = await this.#listParts(asked);
+    if (parts === undefined) {
+      return [];
+    }
+    const found = new Set<string>();
+    const runs = this.#walker.scan<{ owner: string }>(parts, sql`${sql.raw(column)} as owner`);
+    const look = async (isEnough: (chunks: number) => boolean) => {
+      for (let chunks = 0; !isEnough(chunks); chunks += 1) {
+        const { value, done } = await runs.next();
+        if (done) {
+          return true;
+        }
+        for (const { owner } of value) {
+          found.add(owner);
+        }
+      }
+      return false;
+    };
+    // Most owners have a run among the last that match; others are asked for theirs; what is left takes a look at all.
+    if (!(await look((chunks) => chunks === CHUNKS_FOR_OWNERS))) {
+      const open = await this.#askOwners({ column, owners, parts, most, found });
+      await look(() => open.every((owner) => found.has(owner)));
+    }
+    return owners.filter((owner) => found.has(owner)).slice(0, most);
+  }
+
+  /** Adds to those that are found. Answers the owners of which it is still not known, as far as that matters. */
+  async #askOwners({ column, owners, parts, most, found }: AskedOwners): Promise<string[]> {
+    const open: string[] = [];
+    let passed = 0;
+    for (const owner of owners) {
+      const condition = sql<SqlBool>`${sql.raw(column)} = ${owner}`;
+      const part: Part = { condition, lookup: listValues(column, [owner], INDEXES[column]) };
+      if (found.has(owner) || (await this.#walker.hasRecent([...parts, part], part))) {
+        found.add(owner);
+        passed += 1;
+      } else {
+        open.push(owner);
+      }
+      if (passed >= most && open.length === 0) {
+        break;
+      }
+      await setImmediate();
+    }
+    return open;
   }
 
   /** Undefined when there can be none. */
@@ -155,6 +209,19 @@ export class FlowRunSearch {
     return undefined;
   }
 }
+
+type OwnerColumn = keyof typeof INDEXES;
+
+interface AskedOwners {
+  column: OwnerColumn;
+  owners: readonly string[];
+  parts: readonly Part[];
+  most: number;
+  found: Set<string>;
+}
+
+/** What is asked of a run of an owner. */
+export type RunFilters = Pick<CrossFilters, "flow_runs" | "task_runs">;
 
 type StateFilter = NonNullable<CrossFilters["flow_runs"]>["state"];
 

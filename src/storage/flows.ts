@@ -5,8 +5,10 @@ import type { Labels } from "../prefect-api/primitives.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { Clock } from "../shared/clock.ts";
 import { fromJson, toJson } from "./columns.ts";
-import { type CrossFilters, crossMatchFlows } from "./cross-filters.ts";
+import { anyOf, combine } from "./conditions.ts";
+import { type CrossFilters, crossMatchFlows, findRunFilters } from "./cross-filters.ts";
 import type { Database } from "./database-types.ts";
+import { FlowRunSearch } from "./flow-run-search.ts";
 
 interface FlowRow {
   id: string;
@@ -24,12 +26,20 @@ const SORTS: Record<FilterFlows["sort"], string> = {
   NAME_DESC: "f.name desc",
 };
 
+interface FlowPage {
+  sort: FilterFlows["sort"];
+  limit: number;
+  offset: number;
+}
+
 export class FlowStore {
   readonly #db: Kysely<Database>;
+  readonly #search: FlowRunSearch;
   readonly #clock: Clock;
 
   constructor(db: Kysely<Database>, clock: Clock) {
     this.#db = db;
+    this.#search = new FlowRunSearch(db);
     this.#clock = clock;
   }
 
@@ -43,28 +53,47 @@ export class FlowStore {
     return row && flowFromRow(row);
   }
 
-  async list(
-    filters: CrossFilters,
-    page: { sort: FilterFlows["sort"]; limit: number; offset: number },
-  ): Promise<Flow[]> {
+  async list(filters: CrossFilters, page: FlowPage): Promise<Flow[]> {
+    const ids = await this.#listWithRuns(filters, page);
     const rows = await this.#db
       .selectFrom("flows as f")
       .selectAll("f")
-      .where(crossMatchFlows(filters))
+      .where(ids === undefined ? crossMatchFlows(filters) : combine("and_", anyOf("f.id", ids)))
       .orderBy(sql.raw(SORTS[page.sort]))
       .limit(page.limit)
-      .offset(page.offset)
+      .offset(ids === undefined ? page.offset : 0)
       .execute();
     return rows.map(flowFromRow);
   }
 
   async count(filters: CrossFilters): Promise<number> {
+    const ids = await this.#listWithRuns(filters, { sort: "NAME_ASC", limit: Number.POSITIVE_INFINITY, offset: 0 });
+    if (ids !== undefined) {
+      return ids.length;
+    }
     const row = await this.#db
       .selectFrom("flows as f")
       .select(sql<number>`count(*)`.as("count"))
       .where(crossMatchFlows(filters))
       .executeTakeFirstOrThrow();
     return row.count;
+  }
+
+  /** A page of those that have a run as is asked for; undefined where no run is. */
+  async #listWithRuns(filters: CrossFilters, page: FlowPage): Promise<string[] | undefined> {
+    const asked = findRunFilters(filters);
+    if (asked === undefined) {
+      return undefined;
+    }
+    const rows = await this.#db
+      .selectFrom("flows as f")
+      .select("f.id")
+      .where(crossMatchFlows(filters))
+      .orderBy(sql.raw(SORTS[page.sort]))
+      .execute();
+    const owners = rows.map(({ id }) => id);
+    const found = await this.#search.listOwners("r.flow_id", owners, asked, page.offset + page.limit);
+    return found.slice(page.offset);
   }
 
   async insert(flow: Flow): Promise<void> {

@@ -1,6 +1,7 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import { type Condition, combine } from "./conditions.ts";
 import type { Database } from "./database-types.ts";
+import { mergeSorted } from "./dialect.ts";
 import { eachValue, type Order, orderBy, type Part, toCondition, type Walk } from "./walk-plan.ts";
 
 export interface WalkedTable {
@@ -22,6 +23,13 @@ export interface Needs {
 export interface Chunk {
   rows: (needs: Needs) => RawBuilder<unknown>;
   rest: Condition;
+  /** All of them have the same key, null, and so are in the order of their ids. */
+  byId?: boolean;
+}
+
+interface Stretch {
+  limit: number;
+  offset?: number;
 }
 
 /** The statements of a walk through one table. */
@@ -36,23 +44,40 @@ export class WalkSql {
     this.#id = `${table.alias}.id`;
   }
 
+  /** The ids of those that are all that is asked, in the order. */
+  selectSorted(chunk: Chunk, order: Order): RawBuilder<unknown> {
+    const id = sql.raw(this.#id);
+    const sorted = chunk.byId ? sql`order by ${id} ${sql.raw(order.direction)}` : this.orderRows(order);
+    return sql`select ${id} as id from ${this.from(chunk, chunk.byId ? {} : { order })} ${sorted}`;
+  }
+
   from({ rows, rest }: Chunk, needs: Needs): RawBuilder<unknown> {
     return sql`(${rows(needs)}) as ${sql.raw(this.#table.alias)} where ${rest}`;
   }
 
   /** What a walk goes through, in its order: the rows of each value follow each other in an index, and are merged. */
-  select({ order, values, prefix }: Walk, list: RawBuilder<unknown>): RawBuilder<unknown> {
+  select(
+    { order, values, prefix }: Walk,
+    list: RawBuilder<unknown>,
+    { limit, offset = 0 }: Stretch,
+  ): RawBuilder<unknown> {
+    const page = offset === 0 ? sql`limit ${limit}` : sql`limit ${limit} offset ${offset}`;
+    const sorted = orderBy(order, { key: order.key, id: this.#id });
     if (values.length < 2) {
-      return sql`${this.union(eachValue(values, prefix), list)} ${orderBy(order, { key: order.key, id: this.#id })}`;
+      return sql`${this.union(eachValue(values, prefix), list)} ${sorted} ${page}`;
     }
-    const keyed = sql`${list}, ${sql.raw(order.key)} as walk_key`;
-    return sql`${this.union(eachValue(values, prefix), keyed)} ${orderBy(order, { key: "walk_key", id: "id" })}`;
+    const selects = this.#selects(eachValue(values, prefix), sql`${list}, ${sql.raw(order.key)} as walk_key`);
+    const merged = mergeSorted(selects, sql`${sorted} limit ${limit + offset}`);
+    return sql`${merged} ${orderBy(order, { key: "walk_key", id: "id" })} ${page}`;
   }
 
   union(conditions: readonly Condition[], list: RawBuilder<unknown>): RawBuilder<unknown> {
+    return sql.join(this.#selects(conditions, list), sql` union all `);
+  }
+
+  #selects(conditions: readonly Condition[], list: RawBuilder<unknown>): RawBuilder<unknown>[] {
     const from = sql.raw(`${this.#table.table} as ${this.#table.alias}`);
-    const selects = conditions.map((condition) => sql`select ${list} from ${from} where ${condition}`);
-    return sql.join(selects, sql` union all `);
+    return conditions.map((condition) => sql`select ${list} from ${from} where ${condition}`);
   }
 
   /** Some rows, and of them only what is read: an index that has it all spares looking them up. */

@@ -120,7 +120,10 @@ export class Walker {
     if (rewritten !== undefined) {
       return this.#countRows([rewritten]);
     }
-    if (only === undefined || (parts.length === 1 && (only.key ?? only.lookup?.keys) !== undefined)) {
+    if (only === undefined) {
+      return this.#countRows([]);
+    }
+    if (parts.length === 1 && (only.key ?? only.lookup?.keys) !== undefined) {
       const walk = planWalk(parts, this.#chooseOrder(parts, only), only);
       const counts = splitNulls(walk, this.#table.alias).map((segment) => this.#countWalk(segment));
       return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
@@ -143,10 +146,12 @@ export class Walker {
     }
   }
 
-  /** Whether one statement looks at all the rows that the parts ask for. */
-  async areFew(parts: readonly Part[]): Promise<boolean> {
-    const [shortest] = await this.#listWays(parts, MAX_PICKED + 1);
-    return parts.some(({ lookup }) => lookup?.few) || (shortest !== undefined && shortest.size <= MAX_PICKED);
+  /** Whether one of the leading part's last rows is all that the parts ask for. */
+  async hasRecent(parts: readonly Part[], leader: Part): Promise<boolean> {
+    const [segment] = splitNulls(planWalk(parts, this.#table.order, leader), this.#table.alias);
+    const { value: chunk } = segment === undefined ? {} : await this.#walkKeys(segment).next();
+    const select = chunk && sql`select 1 as one from ${this.#sql.from(chunk, {})} limit 1`;
+    return select !== undefined && (await select.execute(this.#db)).rows.length > 0;
   }
 
   /** Every row that the parts ask for, in no order that is promised. */
@@ -296,10 +301,12 @@ export class Walker {
       const startedAt = performance.now();
       const boundary: Keyed | undefined = await this.#findBoundary({ ...walk, prefix: from }, size);
       const within = boundary === undefined ? from : [...from, upTo(order, alias, boundary)];
-      const end = sql` limit ${size}`;
+      const stretch = { ...walk, prefix: within };
+      const limit = size;
       yield {
         rest,
-        rows: (needs) => sql`${this.#sql.select({ ...walk, prefix: within }, this.#sql.list(rest, needs))}${end}`,
+        byId: order.key === `${alias}.id`,
+        rows: (needs) => this.#sql.select(stretch, this.#sql.list(rest, needs), { limit }),
       };
       if (boundary === undefined) {
         return;
@@ -312,16 +319,16 @@ export class Walker {
 
   async #findBoundary(walk: Walk, rows: number): Promise<Keyed | undefined> {
     const list = this.#sql.list(NOTHING, { order: walk.order });
-    const found = await sql<Keyed>`${this.#sql.select(walk, list)} limit 1 offset ${rows - 1}`.execute(this.#db);
-    return found.rows[0];
+    const select = this.#sql.select(walk, list, { limit: 1, offset: rows - 1 });
+    return (await sql<Keyed>`${select}`.execute(this.#db)).rows[0];
   }
 
   async #selectIds(chunk: Chunk | Whole, { order, limit, offset }: Page): Promise<string[]> {
     const select =
       "whole" in chunk
-        ? this.#sql.select(chunk.whole, this.#sql.list(NOTHING, {}))
-        : sql`select ${sql.raw(`${this.#table.alias}.id`)} as id from ${this.#sql.from(chunk, { order })} ${this.#sql.orderRows(order)}`;
-    const found = await sql<{ id: string }>`${select} limit ${limit} offset ${offset}`.execute(this.#db);
+        ? this.#sql.select(chunk.whole, this.#sql.list(NOTHING, {}), { limit, offset })
+        : sql`${this.#sql.selectSorted(chunk, order)} limit ${limit} offset ${offset}`;
+    const found = await sql<{ id: string }>`${select}`.execute(this.#db);
     return found.rows.map(({ id }) => id);
   }
 
@@ -333,16 +340,19 @@ export class Walker {
     return Number(found.rows[0]?.count ?? 0);
   }
 
-  /** Of what an index knows all about. */
-  async #countWalk(walk: Walk): Promise<number> {
-    let walked = walk;
-    for (let total = 0; ; total += COUNTED_AT_ONCE) {
-      const boundary = await this.#findBoundary(walked, COUNTED_AT_ONCE);
-      if (boundary === undefined) {
-        return total + (await this.#countRows(eachValue(walked.values, walked.prefix)));
-      }
-      walked = { ...walk, prefix: [...walk.prefix, beyond(walk.order, this.#table.alias, boundary)] };
-      await setImmediate();
+  /** Of what an index knows all about: the rows of one value after the other. */
+  async #countWalk({ values, ...walk }: Walk): Promise<number> {
+    let total = 0;
+    for (const value of values.length === 0 ? [[]] : values.map((one) => [one])) {
+      let prefix = walk.prefix;
+      let boundary: Keyed | undefined;
+      do {
+        boundary = await this.#findBoundary({ ...walk, values: value, prefix }, COUNTED_AT_ONCE);
+        total += boundary === undefined ? await this.#countRows(eachValue(value, prefix)) : COUNTED_AT_ONCE;
+        prefix = boundary === undefined ? [] : [...walk.prefix, beyond(walk.order, this.#table.alias, boundary)];
+        await setImmediate();
+      } while (boundary !== undefined);
     }
+    return total;
   }
 }

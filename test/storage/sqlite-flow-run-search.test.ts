@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { after, before, describe, test } from "node:test";
 import type { Kysely } from "kysely";
-import { FilterFlowRuns } from "../../src/prefect-api/filters.ts";
+import { FilterFlowRuns, FilterFlows } from "../../src/prefect-api/filters.ts";
 import type { Database } from "../../src/storage/database-types.ts";
 import { FlowRunSearch } from "../../src/storage/flow-run-search.ts";
 import { FlowRunStore } from "../../src/storage/flow-runs.ts";
@@ -16,7 +16,7 @@ import { buildKysely } from "../../src/storage/sqlite.ts";
 import { buildFlow, buildFlowRun, NOW } from "./build-rows.ts";
 
 /** More than one statement looks at. */
-const RUNS = 11_000;
+const RUNS = 7000;
 const clock = { now: () => new Date(NOW) };
 
 /** Remembers what it was asked. */
@@ -32,6 +32,7 @@ class RecordingConnection extends DatabaseSync {
 interface Run {
   id: string;
   name: string;
+  flow_id: string;
   deployment_id: string | null;
   state_type: string;
   state_name: string;
@@ -55,6 +56,7 @@ function sorted(runs: readonly Run[], key: (run: Run) => string | null, directio
   return runs.toSorted((one, other) => compare(key(one), key(other)) || compare(one.id, other.id));
 }
 
+/** All runs in each order: those that a filter matches are then in it too. */
 const orders: Record<string, (runs: readonly Run[]) => Run[]> = {
   ID_DESC: (runs) => sorted(runs, ({ id }) => id, -1),
   START_TIME_ASC: (runs) => sorted(runs, startOf, 1),
@@ -68,6 +70,9 @@ const orders: Record<string, (runs: readonly Run[]) => Run[]> = {
 };
 
 const MIDDLE = "2025-06-15T00:00:00.000000Z";
+const ETL = "00000000-0000-4000-8000-0000000000f1";
+const RARE = "00000000-0000-4000-8000-0000000000f2";
+const UNUSED = "00000000-0000-4000-8000-0000000000f3";
 const DEPLOYMENT = "00000000-0000-4000-8000-00000000000d";
 
 const filters: { name: string; body: object; matches: (run: Run) => boolean }[] = [
@@ -105,12 +110,17 @@ const filters: { name: string; body: object; matches: (run: Run) => boolean }[] 
   {
     name: "the name of the flow",
     body: { flows: { name: { any_: ["etl"] } } },
-    matches: () => true,
+    matches: (run) => run.flow_id === ETL,
   },
   {
-    name: "the name of the flow, and a state",
+    name: "the name of the flow, and all states but one",
     body: { flows: { name: { any_: ["etl"] } }, flow_runs: { state: { type: { not_any_: ["COMPLETED"] } } } },
-    matches: (run) => run.state_type !== "COMPLETED",
+    matches: (run) => run.flow_id === ETL && run.state_type !== "COMPLETED",
+  },
+  {
+    name: "one of two names of states, and no deployment",
+    body: { flow_runs: { state: { name: { any_: ["Completed", "Late"] } }, deployment_id: { is_null_: true } } },
+    matches: (run) => ["Completed", "Late"].includes(run.state_name) && run.deployment_id === null,
   },
   {
     name: "a tag that half of the runs have",
@@ -155,13 +165,16 @@ describe("a search of more runs than one statement looks at", () => {
   let connection: RecordingConnection;
   let db: Kysely<Database>;
   let search: FlowRunSearch;
+  let flows: FlowStore;
   let all: Run[];
+  let inOrder: Map<string, Run[]>;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "flowyard-search-"));
     connection = new RecordingConnection(join(folder, "plane.sqlite"));
     db = buildKysely(connection);
     await migrate(db);
+    flows = new FlowStore(db, clock);
     await fill();
     search = new FlowRunSearch(db);
     all = (await db.selectFrom("flow_runs").selectAll().execute()).map((row) => ({
@@ -169,6 +182,7 @@ describe("a search of more runs than one statement looks at", () => {
       state_type: row.state_type ?? "",
       state_name: row.state_name ?? "",
     }));
+    inOrder = new Map(Object.entries(orders).map(([sort, order]) => [sort, order(all)]));
   });
 
   after(async () => {
@@ -178,9 +192,14 @@ describe("a search of more runs than one statement looks at", () => {
 
   /** One run, then many like it: each a minute later than the one before, some without the times that others have. */
   async function fill(): Promise<void> {
-    const flow = buildFlow({ name: "etl" });
-    await new FlowStore(db, clock).insert(flow);
-    await new FlowRunStore(db, clock).insert(buildFlowRun(flow.id, { id: randomUUID(), name: "run-0" }));
+    for (const [id, name] of [
+      [ETL, "etl"],
+      [RARE, "rare"],
+      [UNUSED, "unused"],
+    ] as const) {
+      await flows.insert(buildFlow({ id, name }));
+    }
+    await new FlowRunStore(db, clock).insert(buildFlowRun(ETL, { id: randomUUID(), name: "run-0" }));
     const [row] = await db.selectFrom("flow_runs").selectAll().execute();
     assert.ok(row);
     const at = (index: number, late: number) =>
@@ -194,12 +213,13 @@ describe("a search of more runs than one statement looks at", () => {
       const columns = {
         ...row,
         id: randomUUID(),
+        flow_id: index % 900 === 5 ? RARE : ETL,
         name: `run-${(index * 7919) % RUNS}`,
         deployment_id: index % 5 === 0 ? DEPLOYMENT : null,
         tags: JSON.stringify(tags),
         state_type: type,
         state_name: name,
-        expected_start_time: at(index, 0),
+        expected_start_time: index % 101 === 0 && !waits ? null : at(index, 0),
         start_time: waits ? null : at(index, index % 7),
         end_time: ended ? at(index, 10 + (index % 11)) : null,
         next_scheduled_start_time: waits ? at(index, 0) : null,
@@ -221,9 +241,8 @@ describe("a search of more runs than one statement looks at", () => {
 
   for (const { name, body, matches } of filters) {
     test(`finds the same runs as looking at each: ${name}`, async () => {
-      const matching = all.filter(matches);
-      for (const sort of Object.keys(orders)) {
-        const expected = orders[sort]?.(matching).map(({ id }) => id) ?? [];
+      for (const [sort, runs] of inOrder) {
+        const expected = runs.filter(matches).map(({ id }) => id);
         const parsed = FilterFlowRuns.parse({ ...body, sort });
         for (const offset of [0, Math.max(0, expected.length - 50)]) {
           const found = await search.listIds(parsed, { sort: parsed.sort, limit: 200, offset });
@@ -231,7 +250,27 @@ describe("a search of more runs than one statement looks at", () => {
           assert.deepEqual(found, expected.slice(offset, offset + 200), `${sort} from ${offset}`);
         }
       }
-      assert.equal(await search.count(FilterFlowRuns.parse(body)), matching.length);
+      assert.equal(await search.count(FilterFlowRuns.parse(body)), all.filter(matches).length);
+    });
+
+    test(`finds the same flows as looking at each of their runs: ${name}`, async () => {
+      const { flows: named, flow_runs } = FilterFlows.parse(body);
+      const expected = [ETL, RARE, ...(flow_runs ? [] : [UNUSED])].filter(
+        (id) => !flow_runs || all.some((run) => run.flow_id === id && matches(run)),
+      );
+      const asked = { flow_runs: flow_runs ?? null, ...(named && { flows: named }) };
+      const listed = named ? expected.filter((id) => id === ETL) : expected;
+      const found = await flows.list(asked, { sort: "NAME_ASC", limit: 10, offset: 0 });
+
+      assert.deepEqual(
+        found.map(({ id }) => id),
+        listed,
+      );
+      assert.equal(await flows.count(asked), listed.length);
+      assert.deepEqual(
+        (await flows.list(asked, { sort: "NAME_ASC", limit: 1, offset: 1 })).map(({ id }) => id),
+        listed.slice(1, 2),
+      );
     });
   }
 
