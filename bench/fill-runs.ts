@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { v7 as uuidv7 } from "uuid";
+import { z } from "zod";
 import { EmpiricalPolicy, type FlowRun } from "../src/prefect-api/flow-runs.ts";
 import { completeStateDetails, defaultStateName, isTerminal, type StateType } from "../src/prefect-api/states.ts";
 import { addSeconds, timestampFromDate } from "../src/prefect-api/timestamp.ts";
@@ -15,15 +16,16 @@ const ACTIVE = 200;
 const BATCH = 5000;
 const CUSTOMERS = 500;
 
-export interface FilledStore {
-  poolName: string;
+export const FilledStore = z.object({
+  poolName: z.string(),
   /** A deployment that has one run of about twenty. */
-  deploymentId: string;
-  deploymentName: string;
-  flowName: string;
+  deploymentId: z.string(),
+  deploymentName: z.string(),
+  flowName: z.string(),
   /** On one run of about twenty, on one of about 500, and on ten runs in all. */
-  tags: { common: string; rare: string; scarce: string };
-}
+  tags: z.object({ common: z.string(), rare: z.string(), scarce: z.string() }),
+});
+export type FilledStore = z.infer<typeof FilledStore>;
 
 interface Origin {
   flowId: string;

@@ -87,7 +87,6 @@ export async function runLoad(load: Load): Promise<LoadResult> {
   };
   await Promise.all(Array.from({ length: load.clients }, (_, client) => loop(client)));
   const elapsedSeconds = (performance.now() - startedAt) / 1000;
-  latencies.sort((a, b) => a - b);
   return {
     rate: units / elapsedSeconds,
     p50Ms: percentile(latencies, 0.5),
@@ -97,6 +96,8 @@ export async function runLoad(load: Load): Promise<LoadResult> {
   };
 }
 
-function percentile(sorted: readonly number[], share: number): number {
+/** Of values in any order. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }

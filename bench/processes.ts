@@ -58,6 +58,21 @@ async function isHealthy(url: string): Promise<boolean> {
   }
 }
 
+/** What a process has spent in user and system code so far, from Linux' /proc, in steps of 10 ms. */
+export function cpuMilliseconds(pid: number): number {
+  // The name, in parentheses, may have spaces; what follows it is numbered from the state, field 3.
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** The most that was resident of a process in MB, from Linux' /proc. */
+export function peakMegabytes(pid: number): number {
+  const match = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  return Number(match?.[1] ?? Number.NaN) / 1024;
+}
+
 /** Resident memory of a process in MB, from Linux' /proc. */
 export function residentMegabytes(pid: number): number {
   const match = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
