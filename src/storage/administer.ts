@@ -7,7 +7,7 @@ import type { Database } from "./database-types.ts";
 import { selectSize, selectTableNames } from "./dialect.ts";
 import { findVersion } from "./migrate.ts";
 import { migratePostgres, usingPostgres } from "./open-postgres-store.ts";
-import { openSqliteStore } from "./open-sqlite-store.ts";
+import { openSqliteStore, unusable } from "./open-sqlite-store.ts";
 import { describeDatabase, isPostgresUrl } from "./open-store.ts";
 import { buildKysely, openReadOnly } from "./sqlite.ts";
 
@@ -68,11 +68,15 @@ async function usingDatabase<T>(database: string, use: (db: Kysely<Database>) =>
       hint: "`flowyard server start` or `flowyard server database upgrade` makes it; --database names another.",
     });
   }
-  const connection = openReadOnly(file);
   try {
-    return await use(buildKysely(connection));
-  } finally {
-    connection.close();
+    const connection = openReadOnly(file);
+    try {
+      return await use(buildKysely(connection));
+    } finally {
+      connection.close();
+    }
+  } catch (error) {
+    throw error instanceof UserError ? error : unusable(file, error);
   }
 }
 

@@ -2,7 +2,7 @@ import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync } from "no
 import { resolve } from "node:path";
 import { errorMessage, UserError } from "../shared/errors.ts";
 import { describeDatabase, isPostgresUrl } from "./open-store.ts";
-import { openReadOnly } from "./sqlite.ts";
+import { createPrivateFile, openReadOnly } from "./sqlite.ts";
 
 /**
  * Copies a SQLite database as it is at one moment, also while a plane writes to it; the copy is on disk when this
@@ -33,6 +33,7 @@ export function backUpDatabase(database: string, file: string): void {
 }
 
 function copy(source: string, target: string): void {
+  createPrivateFile(target);
   const connection = openReadOnly(source);
   try {
     connection.prepare("vacuum into ?").run(target);

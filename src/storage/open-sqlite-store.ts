@@ -5,7 +5,7 @@ import { sql } from "kysely";
 import type { Clock } from "../shared/clock.ts";
 import { errorMessage, UserError } from "../shared/errors.ts";
 import { migrate } from "./migrate.ts";
-import { buildKysely, lockDatabase, openConnection } from "./sqlite.ts";
+import { buildKysely, createPrivateFile, lockDatabase, openConnection } from "./sqlite.ts";
 import { SqliteWriter } from "./sqlite-writer.ts";
 import { type Announcement, buildNouns, type Store } from "./store.ts";
 import { TransactionQueue } from "./transaction-queue.ts";
@@ -14,12 +14,15 @@ import { WakeUps } from "./wake-ups.ts";
 export async function openSqliteStore({ file, clock }: { file: string; clock: Clock }): Promise<Store> {
   const path = resolve(file);
   const lock = asUnusable(path, () => {
-    mkdirSync(dirname(path), { recursive: true });
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     return lockDatabase(path);
   });
   const opened: DatabaseSync[] = [lock];
   try {
-    const writer = asUnusable(path, () => openConnection(path));
+    const writer = asUnusable(path, () => {
+      createPrivateFile(path);
+      return openConnection(path);
+    });
     opened.push(writer);
     const writing = buildKysely(writer);
     await migrate(writing).catch((error: unknown) => {
@@ -80,7 +83,7 @@ function asUnusable<T>(path: string, open: () => T): T {
   }
 }
 
-function unusable(path: string, cause: unknown): UserError {
+export function unusable(path: string, cause: unknown): UserError {
   return new UserError("DATABASE_UNUSABLE", `the database ${path} cannot be used: ${errorMessage(cause)}`, {
     hint: "Check that the folder is writable and that the file is a database of Flowyard's, or name another file.",
     cause,

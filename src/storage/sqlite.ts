@@ -1,3 +1,4 @@
+import { closeSync, openSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { Kysely, SqliteDialect } from "kysely";
 import { TransientError, UserError } from "../shared/errors.ts";
@@ -8,6 +9,11 @@ const BUSY_TIMEOUT_MS = 5000;
 const CACHE_KIBIBYTES = 2048; // for each of two connections; the rest is in the system's page cache
 /** Statements are as many as the code has query shapes; lists of different lengths make more. */
 const MAX_CACHED_STATEMENTS = 1000;
+
+/** Makes the file when it is missing, for its owner alone: job variables and blocks hold secrets. */
+export function createPrivateFile(file: string): void {
+  closeSync(openSync(file, "a", 0o600));
+}
 
 /** Opens one connection. A commit is on disk when it returns (`synchronous = full`), whatever happens to the machine. */
 export function openConnection(file: string): DatabaseSync {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -80,6 +80,30 @@ describe("the plane's database in an administrator's hands", () => {
     assert.equal(info.rows?.["flows"], 1);
     await assert.rejects(upgrade(), { code: "DATABASE_IN_USE" });
     await store.close();
+  });
+
+  test("what is no database of ours is told, with its name", async () => {
+    const file = join(folder, "letter.db");
+    await writeFile(file, "Dear plane,");
+
+    for (const place of [file, folder, ""]) {
+      await assert.rejects(administerDatabase({}, place).inspect(), {
+        code: "DATABASE_UNUSABLE",
+        message: /cannot be used/,
+      });
+    }
+  });
+
+  test("the file and its copies are their owner's alone", async () => {
+    const file = join(folder, "private.db");
+    const { backUp, upgrade } = administerDatabase({}, file);
+
+    await upgrade();
+    backUp(join(folder, "private-copy.db"));
+
+    for (const path of [file, join(folder, "private-copy.db")]) {
+      assert.equal((await stat(path)).mode & 0o777, 0o600);
+    }
   });
 
   test("a PostgreSQL database is upgraded, and told about without its password", async () => {
