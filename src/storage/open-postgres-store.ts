@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { Socket } from "node:net";
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Kysely, sql } from "kysely";
@@ -102,11 +103,19 @@ export async function usingPostgres<T>(url: string, use: (db: Kysely<Database>) 
 }
 
 async function usingPool<T>(url: string, use: (db: Kysely<Database>) => Promise<T>): Promise<T> {
-  const pool = createMigrator(url);
+  const sockets: Socket[] = [];
+  const pool = createMigrator(url, () => {
+    const socket = new Socket();
+    sockets.push(socket);
+    return socket;
+  });
   try {
     return await use(buildMigratingKysely(pool));
   } finally {
     await pool.end();
+    for (const socket of sockets) {
+      socket.destroy();
+    }
   }
 }
 
@@ -125,7 +134,7 @@ function unusable(url: string, error: unknown): UserError {
     "DATABASE_UNUSABLE",
     `the database ${describeLocation(url)} cannot be used: ${errorMessage(cause)}`,
     {
-      hint: "Check the URL, that the server runs, and that the role may make tables in that database.",
+      hint: "Check the URL, the password (in it or in PGPASSWORD), that the server runs, and that the role may make tables.",
       cause,
     },
   );

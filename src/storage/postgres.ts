@@ -90,10 +90,11 @@ export function createReaders(url: string): Pool {
   return pool;
 }
 
-/** One connection for the migrations, which may take their time. */
-export function createMigrator(url: string): Pool {
+/** One connection for the migrations, which may take their time. Sockets of clients that could not log in stay open. */
+export function createMigrator(url: string, stream = () => new Socket()): Pool {
   const pool = new Pool({
     ...buildClientConfig(url),
+    stream,
     max: 1,
     statement_timeout: MIGRATION_TIMEOUT_MS,
     query_timeout: MIGRATION_TIMEOUT_MS,
