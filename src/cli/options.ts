@@ -31,6 +31,13 @@ export function parseWholeNumber(minimum: number): (text: string) => number {
   };
 }
 
+export function parseName(text: string): string {
+  if (text.trim() === "") {
+    throw new InvalidArgumentError("It must not be empty.");
+  }
+  return text;
+}
+
 export function parseSeconds(text: string): number {
   const number = Number(text);
   if (text.trim() === "" || !Number.isFinite(number) || number <= 0) {

@@ -94,7 +94,7 @@ const DeleteOptions = z.object({ id: z.string().optional(), all: z.boolean().def
 function addDeleteCommand(group: Command, context: CliContext): void {
   const command = group
     .command("delete")
-    .description("Delete a deployment; its runs stay.")
+    .description("Delete a deployment with its runs that wait; the others stay.")
     .argument("[name]", "<flow>/<deployment>, or an id")
     .option("--id <id>", "the deployment with this id")
     .option("--all", "every deployment");

@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 import { z } from "zod";
 import type { ReleaseScope, ReleaseSource } from "../../flowyard-api/releases.ts";
 import type { CliContext } from "../context.ts";
+import { parseName } from "../options.ts";
 
 export const ScopeOptions = z.object({
   environment: z.string().min(1).optional(),
@@ -13,9 +14,9 @@ export type ScopeOptions = z.infer<typeof ScopeOptions>;
 /** Whose releases: by default those of the checkout in this folder. */
 export function addScopeOptions(command: Command): Command {
   return command
-    .option("-e, --environment <name>", "environment of the release (default: production)")
-    .option("--repository <owner/name>", "default: what git or GitHub Actions says")
-    .option("--project-path <path>", "folder of the project file in that repository (default: this one)");
+    .option("-e, --environment <name>", "environment of the release (default: production)", parseName)
+    .option("--repository <owner/name>", "default: what git or GitHub Actions says", parseName)
+    .option("--project-path <path>", "folder of the project file in that repository (default: this one)", parseName);
 }
 
 export const ReleaseOptions = ScopeOptions.extend({
