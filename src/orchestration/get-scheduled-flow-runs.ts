@@ -1,6 +1,6 @@
 import type { FlowRun } from "../prefect-api/flow-runs.ts";
 import { MAX_PAGE_SIZE } from "../prefect-api/primitives.ts";
-import { timestampFromDate } from "../prefect-api/timestamp.ts";
+import { type Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { GetScheduledFlowRuns, WorkPool } from "../prefect-api/work-pools.ts";
 import type { WorkQueue } from "../prefect-api/work-queues.ts";
 import { UserError } from "../shared/errors.ts";
@@ -43,8 +43,11 @@ export async function getScheduledFlowRuns(
   body: GetScheduledFlowRuns,
   now: Date,
 ): Promise<ScheduledRun[]> {
-  const pool = await getWorkPool(store, poolName);
-  const queues = await listQueues(store, pool, body.work_queue_names ?? []);
+  const names = body.work_queue_names ?? [];
+  const polled = await store.workQueues.listForPoll(poolName, names, MAX_QUEUES);
+  const pool = polled?.pool ?? (await getWorkPool(store, poolName));
+  const queues = polled?.queues ?? [];
+  checkNames(poolName, queues, names);
   await recordPolls(store, queues);
   return listDueOfQueues(store, pool, queues, {
     before: body.scheduled_before ?? timestampFromDate(now),
@@ -64,7 +67,7 @@ export async function listDueRuns(
 
 async function listDueOfQueues(
   nouns: Reads,
-  pool: WorkPool,
+  pool: Pick<WorkPool, "id" | "is_paused" | "concurrency_limit" | "active_slots">,
   queues: readonly WorkQueue[],
   due: Due,
 ): Promise<ScheduledRun[]> {
@@ -104,12 +107,14 @@ export async function getWorkQueueRuns(
       });
 }
 
-/** Due runs of these deployments, for runners that serve them; the longest due first. */
+/** Due runs of these deployments, for runners that serve them; the longest due first. Records that they are served. */
 export async function getDeploymentRuns(
-  store: Reads,
+  store: Store,
   deploymentIds: readonly string[],
   due: { before: string; limit: number },
+  now: Date,
 ): Promise<FlowRun[]> {
+  await recordServed(store, deploymentIds, timestampFromDate(now));
   const sources = [...new Set(deploymentIds)].map((id): DueSource => ({ of: "deployment", id, limit: due.limit }));
   return listWithinLimits(store, sources, { ...due, after: undefined, order: "time" });
 }
@@ -206,14 +211,25 @@ async function recordPolls(store: Store, queues: readonly WorkQueue[]): Promise<
   }
 }
 
+async function recordServed(store: Store, ids: readonly string[], now: Timestamp): Promise<void> {
+  const stale = ids.length === 0 ? [] : await store.statuses.listStaleServed(ids, now);
+  if (stale.length > 0) {
+    await store.transaction((tx) => tx.statuses.markServed(stale, now));
+  }
+}
+
 async function listQueues(nouns: Reads, pool: WorkPool, names: readonly string[]): Promise<WorkQueue[]> {
   const where = { poolId: pool.id, ...(names.length > 0 && { names }) };
   const queues = await nouns.workQueues.list(where, { limit: MAX_QUEUES, offset: 0 });
+  checkNames(pool.name, queues, names);
+  return queues;
+}
+
+function checkNames(poolName: string, queues: readonly WorkQueue[], names: readonly string[]): void {
   const missing = names.find((name) => !queues.some((queue) => queue.name === name));
   if (missing !== undefined) {
-    throw new UserError("NOT_FOUND", `Work pool queue '${pool.name}/${missing}' not found.`);
+    throw new UserError("NOT_FOUND", `Work pool queue '${poolName}/${missing}' not found.`);
   }
-  return queues;
 }
 
 function countFree(holder: Pick<WorkQueue | WorkPool, "concurrency_limit" | "active_slots">): number {

@@ -76,6 +76,8 @@ interface DeploymentTable extends Row {
   enforce_parameter_schema: Bit;
   announced_status: string | null;
   catch_up: Json | null;
+  /** When a runner last asked for runs of this deployment, without a pool. */
+  served_at: Time | null;
 }
 
 interface DeploymentScheduleTable extends Row {

@@ -68,6 +68,7 @@ export function deploymentFromRow(
   now: string,
   parts: Pick<Deployment, "schedules"> & { limit: Deployment["global_concurrency_limit"] },
 ): Deployment {
+  const lastPolled = (row.served_at ?? "") > (row.last_polled ?? "") ? row.served_at : row.last_polled;
   return {
     id: row.id,
     created: row.created,
@@ -87,7 +88,7 @@ export function deploymentFromRow(
     labels: fromJson(row.labels),
     work_queue_name: row.work_queue_name,
     work_queue_id: row.work_queue_id,
-    last_polled: row.last_polled,
+    last_polled: lastPolled,
     parameter_openapi_schema: fromJsonOrNull(row.parameter_openapi_schema),
     path: row.path,
     pull_steps: fromJsonOrNull(row.pull_steps),
@@ -97,7 +98,7 @@ export function deploymentFromRow(
     created_by: fromJsonOrNull(row.created_by),
     updated_by: fromJsonOrNull(row.updated_by),
     work_pool_name: row.work_pool_name,
-    status: isRecentlyPolled(row.last_polled, now) ? "READY" : "NOT_READY",
+    status: isRecentlyPolled(lastPolled, now) ? "READY" : "NOT_READY",
     enforce_parameter_schema: fromBit(row.enforce_parameter_schema),
   };
 }

@@ -2,7 +2,7 @@ import { type Kysely, type SqlBool, sql } from "kysely";
 import { addSeconds } from "../prefect-api/timestamp.ts";
 import type { Database } from "./database-types.ts";
 import { AGENT_POOL_TYPE } from "./work-pools.ts";
-import { POLLED_WITHIN_SECONDS } from "./work-queues.ts";
+import { POLL_PRECISION_SECONDS, POLLED_WITHIN_SECONDS } from "./work-queues.ts";
 
 interface Named {
   id: string;
@@ -95,9 +95,10 @@ export class StatusStore {
     }));
   }
 
-  /** A deployment is as ready as its queue is polled. */
+  /** A deployment is as ready as its queue is polled, or as it is served. */
   async listChangedDeployments(now: string, most: number): Promise<DeploymentStatusChange[]> {
-    const status = sql<DeploymentStatusChange["status"]>`case when ${isPolled(now)} then 'READY' else 'NOT_READY' end`;
+    const status = sql<DeploymentStatusChange["status"]>`case when ${isPolled(now)}
+      or ${isServed(now)} then 'READY' else 'NOT_READY' end`;
     const rows = await selectSurroundings(this.#db)
       .select(status.as("status"))
       .where(sql<SqlBool>`${status} <> coalesce(d.announced_status, 'NOT_READY')`)
@@ -110,6 +111,23 @@ export class StatusStore {
   async findDeployment(id: string): Promise<DeploymentSurroundings | undefined> {
     const row = await selectSurroundings(this.#db).where("d.id", "=", id).executeTakeFirst();
     return row && surroundingsFromRow(row);
+  }
+
+  /** Those of the deployments whose last note of being served is old enough to be worth the next one. */
+  async listStaleServed(ids: readonly string[], now: string): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom("deployments")
+      .select("id")
+      .where("id", "in", ids)
+      .where((where) =>
+        where.or([where("served_at", "is", null), where("served_at", "<", addSeconds(now, -POLL_PRECISION_SECONDS))]),
+      )
+      .execute();
+    return rows.map(({ id }) => id);
+  }
+
+  async markServed(ids: readonly string[], now: string): Promise<void> {
+    await this.#db.updateTable("deployments").set({ served_at: now }).where("id", "in", ids).execute();
   }
 
   /**
@@ -161,6 +179,10 @@ function surroundingsFromRow(
     infrastructureDocumentId: row.infrastructure_document_id,
     concurrencyLimitId: row.concurrency_limit_id,
   };
+}
+
+function isServed(now: string) {
+  return sql<SqlBool>`d.served_at >= ${addSeconds(now, -POLLED_WITHIN_SECONDS)}`;
 }
 
 function isPolled(now: string) {

@@ -11,11 +11,19 @@ import { matchWorkQueue } from "./filters.ts";
 /** A queue, and what waits in it, counts as served this long after a poll. */
 export const POLLED_WITHIN_SECONDS = 60;
 /** Polls closer together than this are written down once: a poll is then a read. */
-const POLL_PRECISION_SECONDS = 5;
+export const POLL_PRECISION_SECONDS = 5;
 
 export type QueueChanges = Partial<
   Pick<WorkQueue, "name" | "is_paused" | "concurrency_limit" | "priority" | "last_polled" | "filter">
 > & { description?: string };
+
+/** What a poll asks of its pool. */
+export interface PollGate {
+  id: string;
+  is_paused: boolean;
+  concurrency_limit: number | null;
+  active_slots: number | null;
+}
 
 export class WorkQueueStore {
   readonly #db: Kysely<Database>;
@@ -53,6 +61,43 @@ export class WorkQueueStore {
       .offset(page.offset)
       .execute();
     return rows.map((row) => this.#fromRow(row));
+  }
+
+  /**
+   * The queues of a pool and what the pool lets through, in one statement: what every poll reads. Undefined where there is
+   * no such pool, or no such queue in it.
+   */
+  async listForPoll(
+    poolName: string,
+    names: readonly string[],
+    limit: number,
+  ): Promise<{ pool: PollGate; queues: WorkQueue[] } | undefined> {
+    const rows = await this.#select()
+      .select([
+        "p.is_paused as pool_paused",
+        "p.concurrency_limit as pool_limit",
+        sql<number | null>`case when p.concurrency_limit is null then null else (select count(*) from flow_runs r
+          join work_queues o on o.id = r.work_queue_id
+          where o.work_pool_id = p.id and r.holds_slot = 1) end`.as("pool_slots"),
+      ])
+      .where("p.name", "=", poolName)
+      .$if(names.length > 0, (query) => query.where(combine("and_", anyOf("q.name", names))))
+      .orderBy("q.priority")
+      .orderBy("q.name")
+      .limit(limit)
+      .execute();
+    const [first] = rows;
+    return (
+      first && {
+        pool: {
+          id: first.work_pool_id,
+          is_paused: fromBit(first.pool_paused),
+          concurrency_limit: first.pool_limit,
+          active_slots: first.pool_slots,
+        },
+        queues: rows.map((row) => this.#fromRow(row)),
+      }
+    );
   }
 
   /** Ids and priorities of a pool's queues, the most urgent first. */

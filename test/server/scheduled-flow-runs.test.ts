@@ -119,6 +119,19 @@ test("a poll makes the queue and its deployments READY for a minute", async () =
   assert.deepEqual(await statuses(), ["NOT_READY", "NOT_READY"]);
 });
 
+test("a runner that asks for runs of its deployment makes it READY for a minute", async () => {
+  await using plane = await buildTestPlane();
+  const { id } = await createDeployment(plane);
+  const status = async () => (await call(plane, "GET", `/deployments/${id}`)).body.status;
+
+  assert.equal(await status(), "NOT_READY");
+  await call(plane, "POST", "/deployments/get_scheduled_flow_runs", { deployment_ids: [id] });
+  assert.equal(await status(), "READY");
+  assert.equal((await call(plane, "GET", "/work_pools/pool/queues/default")).body.status, "NOT_READY");
+  plane.moveClock(61);
+  assert.equal(await status(), "NOT_READY");
+});
+
 test("an unknown queue and a limit beyond the page size are refused", async () => {
   await using plane = await buildTestPlane();
   await createDeployment(plane);

@@ -85,14 +85,12 @@ export function registerWorkQueues(api: App, { store, clock }: AppDeps): void {
 }
 
 /** Runs of deployments that a runner serves, without a pool. */
-export function registerServedRuns(api: App, { store }: AppDeps): void {
-  api.post("/deployments/get_scheduled_flow_runs", { schema: { body: GetDeploymentRuns } }, ({ body }) =>
-    getDeploymentRuns(store, body.deployment_ids, {
-      // Without a time Prefect looks at all that is scheduled, however far ahead.
-      before: body.scheduled_before ?? END_OF_TIME,
-      limit: checkLimit(body.limit),
-    }),
-  );
+export function registerServedRuns(api: App, { store, clock }: AppDeps): void {
+  api.post("/deployments/get_scheduled_flow_runs", { schema: { body: GetDeploymentRuns } }, ({ body }) => {
+    // Without a time Prefect looks at all that is scheduled, however far ahead.
+    const due = { before: body.scheduled_before ?? END_OF_TIME, limit: checkLimit(body.limit) };
+    return getDeploymentRuns(store, body.deployment_ids, due, clock.now());
+  });
 }
 
 async function getQueue(store: Store, id: string): Promise<WorkQueue> {

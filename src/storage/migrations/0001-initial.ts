@@ -51,7 +51,7 @@ const TABLES = [
     labels text not null, work_queue_id text references work_queues (id) on delete set null,
     parameter_openapi_schema text, path text, pull_steps text, entrypoint text, storage_document_id text,
     infrastructure_document_id text, created_by text, updated_by text, enforce_parameter_schema integer not null,
-    announced_status text, catch_up text,
+    announced_status text, catch_up text, served_at text,
     unique (flow_id, name))`,
 
   `create table deployment_schedules (
