@@ -10,6 +10,8 @@ const MIGRATIONS: Record<string, Migration> = {
   "0001-initial": { up: initial },
 };
 
+const NEWEST = Object.keys(MIGRATIONS).sort().at(-1);
+
 const LOG_TABLE = "kysely_migration";
 
 /**
@@ -17,7 +19,9 @@ const LOG_TABLE = "kysely_migration";
  * for a database of a newer version or of another program, and what the failing migration threw.
  */
 export async function migrate(db: Kysely<Database>): Promise<void> {
-  await findVersion(db);
+  if ((await findVersion(db)) === NEWEST) {
+    return;
+  }
   const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
   const { error } = await migrator.migrateToLatest();
   if (error !== undefined) {
