@@ -1,10 +1,13 @@
 import { createServer } from "node:net";
+import { hostname } from "node:os";
 import { z } from "zod";
 import type { Engine } from "../../src/docker/engine.ts";
 
 const Network = z.object({
   IPAM: z.object({ Config: z.array(z.object({ Gateway: z.string().optional() })).nullish() }),
 });
+
+const Info = z.object({ Name: z.string() });
 
 /**
  * The address by which containers of the default bridge reach this machine (`host-gateway`). Undefined where it is not
@@ -18,6 +21,12 @@ export async function findBridgeGateway({ docker }: Pick<Engine, "docker">): Pro
   const configs = Network.safeParse(network).data?.IPAM.Config ?? [];
   const gateway = configs.map(({ Gateway }) => Gateway).find((address) => address !== undefined);
   return gateway !== undefined && (await isOwnAddress(gateway)) ? gateway : undefined;
+}
+
+/** An engine without a bridge still gives containers its machine's network; a worker in a container is elsewhere. */
+export async function isOnThisMachine({ docker }: Pick<Engine, "docker">): Promise<boolean> {
+  const info: unknown = await docker.info().catch(() => undefined);
+  return Info.safeParse(info).data?.Name === hostname();
 }
 
 /** By listening there: a bridge without containers is not among the interfaces that Node lists. */

@@ -11,6 +11,7 @@ const Registration = z.object({
   /** When the process started: a process id is given to others again. */
   started: z.string(),
   port: z.number(),
+  hosts: z.array(z.string()),
   /** A hash of what it was started with: for another plane or other credentials it has to be started anew. */
   settings: z.string(),
 });
@@ -33,9 +34,13 @@ export async function register(settings: RelaySettings, port: number): Promise<b
   const { folder } = settings;
   const started = (await findProcessStart(process.pid)) ?? "";
   const draft = `${fileOf(folder)}.${process.pid}`;
-  await writeFile(draft, JSON.stringify({ pid: process.pid, started, port, settings: hashSettings(settings) }), {
-    mode: 0o600,
-  });
+  await writeFile(
+    draft,
+    JSON.stringify({ pid: process.pid, started, port, hosts: settings.hosts, settings: hashSettings(settings) }),
+    {
+      mode: 0o600,
+    },
+  );
   const isFirst = await link(draft, fileOf(folder)).then(
     () => true,
     () => false,

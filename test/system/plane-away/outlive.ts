@@ -152,6 +152,10 @@ export function describePlaneAway(awaySeconds: number): void {
       worker.child.kill("SIGKILL");
       process.kill(relay.pid, "SIGKILL");
       await worker.finish(5000);
+      // Without a plane no worker can start, but it brings the relay back first, which is what the container needs.
+      worker = startWorker();
+      await worker.waitForOutput(/PLANE_UNREACHABLE/, 60_000);
+      await worker.finish(20_000);
       await stayAway();
       worker = startWorker();
 
