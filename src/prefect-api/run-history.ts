@@ -45,12 +45,14 @@ export class RunHistory {
   readonly end: Timestamp;
   readonly #intervals: Map<string, HistoryState>[];
   readonly #seconds: number;
+  readonly #startMs: number;
 
   constructor(asked: AskedHistory) {
     const { history_start: start, history_end: end, history_interval_seconds: seconds } = asked;
     const elapsed = (timestampToMs(end) - timestampToMs(start)) / 1000;
     const count = Math.max(0, Math.min(Math.ceil(elapsed / seconds), MAX_INTERVALS));
     this.start = start;
+    this.#startMs = timestampToMs(start);
     this.end = addSeconds(start, count * seconds);
     this.#seconds = seconds;
     this.#intervals = Array.from({ length: count }, () => new Map());
@@ -64,7 +66,7 @@ export class RunHistory {
     if (run.expected_start_time === null || run.state_type === null) {
       return;
     }
-    const passed = (timestampToMs(run.expected_start_time) - timestampToMs(this.start)) / 1000;
+    const passed = (timestampToMs(run.expected_start_time) - this.#startMs) / 1000;
     const states = this.#intervals[Math.floor(passed / this.#seconds)];
     const name = run.state_name ?? "";
     const key = `${run.state_type} ${name}`;
