@@ -37,6 +37,19 @@ export const CreateBlockSchema = z.strictObject({
   version: z.string().default("non-versioned"),
 });
 
+const AnyId = z.object({ any_: z.array(Uuid).nullish() }).nullish();
+
+export const BlockSchemaFilter = z
+  .object({
+    operator: z.enum(["and_", "or_"]).default("and_"),
+    id: AnyId,
+    block_type_id: AnyId,
+    version: z.object({ any_: z.array(z.string()).nullish() }).nullish(),
+    block_capabilities: z.object({ all_: z.array(z.string()).nullish() }).nullish(),
+  })
+  .nullish();
+export type BlockSchemaFilter = z.infer<typeof BlockSchemaFilter>;
+
 export interface BlockSchema {
   id: string;
   created: Timestamp;

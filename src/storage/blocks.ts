@@ -1,8 +1,8 @@
-import { type Kysely, sql } from "kysely";
-import type { BlockSchema, BlockType } from "../prefect-api/blocks.ts";
+import { type Kysely, type SqlBool, sql } from "kysely";
+import type { BlockSchema, BlockSchemaFilter, BlockType } from "../prefect-api/blocks.ts";
 import type { JsonObject } from "../prefect-api/primitives.ts";
 import { fromBit, fromJson, toBit, toJson } from "./columns.ts";
-import { anyOf, combine, likeText } from "./conditions.ts";
+import { anyOf, type Condition, combine, containsText, likeText } from "./conditions.ts";
 import type { Database } from "./database-types.ts";
 
 /** A document as it is kept: references to others beside the data, secrets in clear. */
@@ -22,9 +22,11 @@ export interface StoredBlockDocument {
 export interface BlockDocumentFilter {
   ids?: readonly string[] | null | undefined;
   names?: readonly string[] | null | undefined;
+  nameLike?: string | null | undefined;
   typeIds?: readonly string[] | null | undefined;
   typeSlugs?: readonly string[] | null | undefined;
   anonymous?: boolean | null | undefined;
+  schemas?: BlockSchemaFilter;
 }
 
 interface Page {
@@ -49,13 +51,23 @@ export class BlockStore {
   }
 
   async listTypes(
-    filter: { nameLike?: string | null | undefined; slugs?: readonly string[] | null | undefined },
+    filter: {
+      nameLike?: string | null | undefined;
+      slugs?: readonly string[] | null | undefined;
+      schemas?: BlockSchemaFilter;
+    },
     page: Page,
   ): Promise<BlockType[]> {
     const rows = await this.#db
       .selectFrom("block_types")
       .selectAll()
-      .where(combine("and_", [...likeText("name", filter.nameLike), ...anyOf("slug", filter.slugs)]))
+      .where(
+        combine("and_", [
+          ...likeText("name", filter.nameLike),
+          ...anyOf("slug", filter.slugs),
+          matchSchemas("s.block_type_id = block_types.id", filter.schemas),
+        ]),
+      )
       .orderBy("name")
       .limit(page.limit)
       .offset(page.offset)
@@ -100,11 +112,11 @@ export class BlockStore {
   }
 
   /** The newest first. */
-  async listSchemas(typeIds: readonly string[] | null | undefined, page: Page): Promise<BlockSchema[]> {
+  async listSchemas(filter: BlockSchemaFilter, page: Page): Promise<BlockSchema[]> {
     const rows = await this.#db
-      .selectFrom("block_schemas")
+      .selectFrom("block_schemas as s")
       .selectAll()
-      .where(combine("and_", anyOf("block_type_id", typeIds)))
+      .where(matchSchema(filter))
       .orderBy("created", "desc")
       .limit(page.limit)
       .offset(page.offset)
@@ -173,9 +185,35 @@ function matchDocument(filter: BlockDocumentFilter) {
   return combine("and_", [
     ...anyOf("b.id", filter.ids),
     ...anyOf("b.name", filter.names),
+    ...likeText("b.name", filter.nameLike),
     ...anyOf("b.block_type_id", filter.typeIds),
     ...anyOf("t.slug", filter.typeSlugs),
     typeof filter.anonymous === "boolean" ? sql`b.is_anonymous = ${toBit(filter.anonymous)}` : undefined,
+    matchSchemas("s.id = b.block_schema_id", filter.schemas),
+  ]);
+}
+
+function matchSchemas(join: string, filter: BlockSchemaFilter): Condition | undefined {
+  return filter
+    ? sql<SqlBool>`exists (select 1 from block_schemas s where ${sql.raw(join)} and ${matchSchema(filter)})`
+    : undefined;
+}
+
+/** Capabilities are a JSON list that we wrote, so one of them is its own JSON text inside it. */
+function matchSchema(filter: BlockSchemaFilter): Condition {
+  const capabilities = filter?.block_capabilities?.all_ ?? [];
+  return combine(filter?.operator ?? "and_", [
+    ...anyOf("s.id", filter?.id?.any_),
+    ...anyOf("s.block_type_id", filter?.block_type_id?.any_),
+    ...anyOf("s.version", filter?.version?.any_),
+    ...(capabilities.length === 0
+      ? []
+      : [
+          combine(
+            "and_",
+            capabilities.map((capability) => containsText("s.capabilities", toJson(capability))),
+          ),
+        ]),
   ]);
 }
 

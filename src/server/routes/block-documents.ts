@@ -5,7 +5,7 @@ import {
   readBlockDocument,
   updateBlockDocument,
 } from "../../orchestration/block-documents.ts";
-import { CreateBlockDocument, UpdateBlockDocument } from "../../prefect-api/blocks.ts";
+import { BlockSchemaFilter, CreateBlockDocument, UpdateBlockDocument } from "../../prefect-api/blocks.ts";
 import { paging } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { UserError } from "../../shared/errors.ts";
@@ -22,21 +22,27 @@ const filterKeys = {
   block_documents: z
     .object({
       id: AnyId,
-      name: AnyText,
+      name: z.object({ any_: z.array(z.string()).nullish(), like_: z.string().nullish() }).nullish(),
       block_type_id: AnyId,
       is_anonymous: z.object({ eq_: z.boolean().nullish() }).nullish(),
     })
     .nullish(),
   block_types: z.object({ slug: AnyText }).nullish(),
-  block_schemas: z.unknown().optional(),
+  block_schemas: BlockSchemaFilter,
 };
 const FilterBlockDocuments = z.object({ ...filterKeys, include_secrets: z.boolean().nullish(), ...paging });
 const CountBlockDocuments = z.object(filterKeys);
 
-function toFilter({ block_documents: documents, block_types: types }: z.infer<typeof CountBlockDocuments>) {
+function toFilter({
+  block_documents: documents,
+  block_types: types,
+  block_schemas,
+}: z.infer<typeof CountBlockDocuments>) {
   return {
     ids: documents?.id?.any_,
     names: documents?.name?.any_,
+    nameLike: documents?.name?.like_,
+    schemas: block_schemas,
     typeIds: documents?.block_type_id?.any_,
     typeSlugs: types?.slug?.any_,
     // Without any filter the anonymous ones, which clients make for themselves, are left out.

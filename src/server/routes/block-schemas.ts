@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { computeBlockChecksum } from "../../orchestration/block-checksum.ts";
-import { type BlockSchema, CreateBlockSchema } from "../../prefect-api/blocks.ts";
+import { type BlockSchema, BlockSchemaFilter, CreateBlockSchema } from "../../prefect-api/blocks.ts";
 import { paging } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { timestampFromDate } from "../../prefect-api/timestamp.ts";
@@ -14,7 +14,7 @@ const ById = z.object({ id: Uuid });
 const ByChecksum = z.object({ checksum: z.string() });
 const Version = z.object({ version: z.string().optional() });
 const FilterBlockSchemas = z.object({
-  block_schemas: z.object({ block_type_id: z.object({ any_: z.array(Uuid).nullish() }).nullish() }).nullish(),
+  block_schemas: BlockSchemaFilter,
   ...paging,
 });
 
@@ -60,7 +60,7 @@ export function registerBlockSchemas(api: App, { store, clock }: AppDeps): void 
   );
 
   api.post("/block_schemas/filter", { schema: { body: FilterBlockSchemas } }, ({ body }) =>
-    store.blocks.listSchemas(body.block_schemas?.block_type_id?.any_, {
+    store.blocks.listSchemas(body.block_schemas, {
       limit: checkLimit(body.limit),
       offset: body.offset,
     }),

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { readBlockDocument } from "../../orchestration/block-documents.ts";
 import { createBlockType, deleteBlockType, getBlockType, updateBlockType } from "../../orchestration/block-types.ts";
-import { CreateBlockType, UpdateBlockType } from "../../prefect-api/blocks.ts";
+import { BlockSchemaFilter, CreateBlockType, UpdateBlockType } from "../../prefect-api/blocks.ts";
 import { paging } from "../../prefect-api/filters.ts";
 import { MAX_PAGE_SIZE, Uuid } from "../../prefect-api/primitives.ts";
 import { UserError } from "../../shared/errors.ts";
@@ -26,7 +26,7 @@ const FilterBlockTypes = z.object({
       slug: z.object({ any_: z.array(z.string()).nullish() }).nullish(),
     })
     .nullish(),
-  block_schemas: z.unknown().optional(),
+  block_schemas: BlockSchemaFilter,
   ...paging,
 });
 
@@ -44,7 +44,11 @@ export function registerBlockTypes(api: App, deps: AppDeps): void {
 
   api.post("/block_types/filter", { schema: { body: FilterBlockTypes } }, ({ body }) =>
     store.blocks.listTypes(
-      { nameLike: body.block_types?.name?.like_, slugs: body.block_types?.slug?.any_ },
+      {
+        nameLike: body.block_types?.name?.like_,
+        slugs: body.block_types?.slug?.any_,
+        schemas: body.block_schemas,
+      },
       { limit: checkLimit(body.limit), offset: body.offset },
     ),
   );

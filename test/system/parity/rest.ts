@@ -231,6 +231,15 @@ export const blockSteps: Step[] = [
     merge_existing_data: false,
   }),
   get("block document that was changed in whole", "/block_documents/$document?include_secrets=true"),
+  post("block documents by a part of their name", "/block_documents/filter", {
+    block_documents: { name: { like_: "B" }, is_anonymous: { eq_: false } },
+  }),
+  post("block documents by a version of their schema", "/block_documents/filter", {
+    block_schemas: { version: { any_: ["nothing"] } },
+  }),
+  post("block schemas by what they can do", "/block_schemas/filter", {
+    block_schemas: { block_capabilities: { all_: ["nothing"] } },
+  }),
   post("block documents", "/block_documents/filter", { block_types: { slug: { any_: ["box"] } } }),
   remove("block document", "/block_documents/$document"),
   remove("block document again", "/block_documents/$document"),
