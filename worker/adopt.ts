@@ -80,8 +80,9 @@ export function createAdoption(
       // Claims first: a container that is made between the two looks must not seem to be missing.
       const claims = await own.home.listClaims();
       const before = new Set(inHand);
-      const runs = await own.infrastructure.listRuns(workPool.id);
-      const strangers = runs.filter(({ run: { facts } }) => !before.has(facts.attempt) && !inHand.has(facts.attempt));
+      const isInHand = (attempt: string) => before.has(attempt) || inHand.has(attempt);
+      const runs = await own.infrastructure.listRuns(workPool.id, isInHand);
+      const strangers = runs.filter(({ run }) => !isInHand(run.facts.attempt));
       const orphans = await selectOrphans(own, strangers);
       for (const found of orphans) {
         await handle(found, claims).catch((error: unknown) => {
@@ -89,7 +90,7 @@ export function createAdoption(
         });
       }
       const known = new Set(runs.map(({ run }) => run.facts.attempt));
-      for (const claim of claims.filter(({ attempt }) => !known.has(attempt))) {
+      for (const claim of claims.filter(({ attempt }) => !known.has(attempt) && !isInHand(attempt))) {
         await settleClaim(own, claim);
       }
     },

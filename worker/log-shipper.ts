@@ -38,7 +38,7 @@ interface ShipperOptions {
  * that the engine sends itself are only counted as dealt with.
  */
 export function createLogShipper(options: ShipperOptions): LogShipper {
-  const { note, logger, signal } = options;
+  const { note, signal } = options;
   const waiting: OutputEntry[] = [];
   const hurry = new AbortController();
   const untilHurry = AbortSignal.any([hurry.signal, signal]); // one for all waits: each holds on to its sources
@@ -56,9 +56,7 @@ export function createLogShipper(options: ShipperOptions): LogShipper {
         note.position = advance(note.position, entry);
         waitingCharacters -= entry.message.length;
       }
-      await options.home.saveNote(options.run.key, note).catch((error: unknown) => {
-        logger.warn({ ...errorFields(error) }, "How far a run's output was sent could not be noted");
-      });
+      await options.home.saveNote(options.run.key, note);
       room.resolve();
       room = Promise.withResolvers<void>();
     }

@@ -4,7 +4,7 @@ import { systemClock } from "../src/shared/clock.ts";
 import type { Logger } from "../src/shared/logger.ts";
 import type { WorkerSettings } from "./config.ts";
 import { startHealthServer } from "./health-server.ts";
-import { createWorkerMetrics } from "./metrics.ts";
+import type { WorkerMetrics } from "./metrics.ts";
 import { createPlaneContact } from "./plane-contact.ts";
 import { relayFolder } from "./relay/config.ts";
 import { createRunPhases, type RunPhases } from "./run-phases.ts";
@@ -30,18 +30,13 @@ export async function observeWorker(
   >,
   logger: Logger,
 ): Promise<ObservedWorker> {
-  const metrics = createWorkerMetrics({
-    workerName: settings.name,
-    pool: settings.pool,
-    version: FLOWYARD_VERSION,
-    relayFolder: relayFolder(settings.flowyardHome),
-  });
+  const { webserver } = settings;
+  const metrics = webserver === undefined ? NOBODY_ASKS : await loadMetrics(settings);
   const contact = createPlaneContact(settings, metrics);
   const client = contact.watch(
     createPrefectClient({ ...settings.api, retry: CLIENT_RETRY, onRetry: (retry) => contact.onRetry(retry) }),
   );
   const runPhases = createRunPhases({ client, settings, metrics, clock: systemClock, logger });
-  const { webserver } = settings;
   const server = webserver && (await startHealthServer(webserver, { isHealthy: () => contact.isHealthy(), metrics }));
   if (server !== undefined) {
     logger.info({ host: webserver?.host, port: server.port }, "Health server started");
@@ -54,4 +49,28 @@ export async function observeWorker(
       await server?.close();
     },
   };
+}
+
+const NOBODY_ASKS: WorkerMetrics = {
+  noteTaken: () => undefined,
+  noteStartPhase: () => undefined,
+  noteExit: () => undefined,
+  noteGone: () => undefined,
+  notePlaneRequest: () => undefined,
+  render: () => Promise.resolve({ contentType: "text/plain", text: "" }),
+};
+
+/** Loaded only for who asks: the library that counts takes 4 MB. */
+async function loadMetrics({
+  name,
+  pool,
+  flowyardHome,
+}: Pick<WorkerSettings, "name" | "pool" | "flowyardHome">): Promise<WorkerMetrics> {
+  const { createWorkerMetrics } = await import("./metrics.ts");
+  return createWorkerMetrics({
+    workerName: name,
+    pool,
+    version: FLOWYARD_VERSION,
+    relayFolder: relayFolder(flowyardHome),
+  });
 }

@@ -2,6 +2,8 @@ import { createHash, randomUUID } from "node:crypto";
 import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { errorMessage } from "../src/shared/errors.ts";
+import { type Logger, silentLogger } from "../src/shared/logger.ts";
 import { findProcessStart } from "./process-identity.ts";
 
 const Registration = z.object({ pid: z.number(), started: z.string() });
@@ -44,6 +46,7 @@ export interface WorkerHome {
   /** Whether any other worker of this folder still runs. */
   hasLivingWorkers(): Promise<boolean>;
   findNote(key: string): Promise<RunNote | undefined>;
+  /** As all that notes something: never throws. */
   saveNote(key: string, note: RunNote): Promise<void>;
   dropNote(key: string): Promise<void>;
   /** Becomes the one on this machine who looks after a run; false when another worker that lives has done so. */
@@ -58,8 +61,12 @@ export interface WorkerHome {
   close(): Promise<void>;
 }
 
-/** Throws what the file system throws when nothing can be written there. */
-export async function openWorkerHome(folder: string): Promise<WorkerHome> {
+/**
+ * Throws what the file system throws when nothing can be written there. Later on a full disk only costs what the notes
+ * spare: the log tells of it once, and again when it is over.
+ */
+export async function openWorkerHome(folder: string, logger: Logger = silentLogger): Promise<WorkerHome> {
+  const write = createLenientWriter(logger);
   const workers = join(folder, "workers");
   const runs = join(folder, "runs");
   const claims = join(folder, "claims");
@@ -91,7 +98,7 @@ export async function openWorkerHome(folder: string): Promise<WorkerHome> {
       return alive.includes(true);
     },
     findNote: (key) => readParsed(noteFile(key), RunNote),
-    saveNote: (key, note) => writeWhole(noteFile(key), note),
+    saveNote: (key, note) => write(noteFile(key), note),
     dropNote: async (key) => {
       await rm(noteFile(key), { force: true });
       await rm(ownerFile(key), { force: true });
@@ -101,15 +108,15 @@ export async function openWorkerHome(folder: string): Promise<WorkerHome> {
       if (owner !== undefined && owner.instance !== instance && (await isAlive(owner.instance))) {
         return false;
       }
-      await writeWhole(ownerFile(key), { instance });
-      // Of several that write at the same moment the last one stays.
-      return (await readParsed(ownerFile(key), Owner))?.instance === instance;
+      await write(ownerFile(key), { instance });
+      // Of several that write at the same moment the last one stays. Nobody could note it where the disk is full.
+      return ((await readParsed(ownerFile(key), Owner)) ?? { instance }).instance === instance;
     },
     notePulled: (image) =>
-      writeWhole(join(images, `${hashName(image)}.json`), { image, pulled_at: new Date().toISOString() }),
+      write(join(images, `${hashName(image)}.json`), { image, pulled_at: new Date().toISOString() }),
     listPulled: () => readAll(images, PulledImage),
     dropPulled: (image) => rm(join(images, `${hashName(image)}.json`), { force: true }),
-    saveClaim: (claim) => writeWhole(join(claims, `${claim.attempt}.json`), claim),
+    saveClaim: (claim) => write(join(claims, `${claim.attempt}.json`), claim),
     dropClaim: (attempt) => rm(join(claims, `${attempt}.json`), { force: true }),
     listClaims: () => readAll(claims, Claim),
     close: () => rm(join(workers, `${instance}.json`), { force: true }),
@@ -158,6 +165,29 @@ async function readParsed<S extends z.ZodType>(path: string, schema: S): Promise
 /** A reader sees the file as it was or as it is, never a part of it. */
 async function writeWhole(path: string, value: unknown): Promise<void> {
   const draft = `${path}.${randomUUID()}`;
-  await writeFile(draft, JSON.stringify(value), { mode: 0o600 });
-  await rename(draft, path);
+  try {
+    await writeFile(draft, JSON.stringify(value), { mode: 0o600 });
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+}
+
+function createLenientWriter(logger: Logger): typeof writeWhole {
+  let isFailing = false;
+  return async (path, value) => {
+    try {
+      await writeWhole(path, value);
+      if (isFailing) {
+        logger.info({ path }, "The worker's folder can be written again");
+      }
+      isFailing = false;
+    } catch (error) {
+      if (!isFailing) {
+        logger.warn({ reason: errorMessage(error) }, "The worker's folder cannot be written; it goes on without notes");
+      }
+      isFailing = true;
+    }
+  };
 }

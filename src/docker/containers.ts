@@ -1,6 +1,6 @@
 import type Docker from "dockerode";
 import { UserError } from "../shared/errors.ts";
-import { type Engine, engineLost } from "./engine.ts";
+import { answerWithin, type Engine, engineLost } from "./engine.ts";
 import {
   engineStatus,
   engineText,
@@ -90,7 +90,7 @@ export async function startContainer(engine: Engine, id: string): Promise<void> 
 /** Throws CONTAINER_REFUSED when there is no such network. */
 export async function connectNetwork(engine: Engine, id: string, network: string): Promise<void> {
   try {
-    await engine.docker.getNetwork(network).connect({ Container: id });
+    await answerWithin(CHANGE_TIMEOUT_MS, engine.docker.getNetwork(network).connect({ Container: id }));
   } catch (error) {
     throw isEngineGone(error)
       ? engineLost(engine, error)
@@ -163,7 +163,8 @@ export async function waitContainer(engine: Engine, id: string, signal: AbortSig
 /** SIGTERM, then SIGKILL after the grace. A container that is stopped or gone already is no error. */
 export async function stopContainer(engine: Engine, id: string, graceSeconds: number): Promise<void> {
   try {
-    await engine.docker.getContainer(id).stop({ t: graceSeconds });
+    const abortSignal = AbortSignal.timeout(graceSeconds * 1000 + CHANGE_TIMEOUT_MS);
+    await engine.docker.getContainer(id).stop({ t: graceSeconds, abortSignal });
   } catch (error) {
     if (engineStatus(error) !== 304 && !isMissingContainer(error)) {
       throw isEngineGone(error) ? engineLost(engine, error) : error;
@@ -185,8 +186,9 @@ export async function signalContainer(engine: Engine, id: string, signal: number
 }
 
 /** Removes a container, killing it first. One that is gone already, or just being removed, is no error. */
-export async function removeContainer(engine: Engine, id: string): Promise<void> {
-  const remove = () => engine.docker.getContainer(id).remove({ force: true, v: true });
+export async function removeContainer(engine: Engine, id: string, timeoutMs = CHANGE_TIMEOUT_MS): Promise<void> {
+  const remove = () =>
+    engine.docker.getContainer(id).remove({ force: true, v: true, abortSignal: AbortSignal.timeout(timeoutMs) });
   try {
     // It ended between the engine's look and its kill: now there is nothing to kill, and removing works.
     await remove().catch((error: unknown) => (isKillOfEnded(error) ? remove() : Promise.reject(error)));

@@ -151,15 +151,20 @@ function loadTls(certDir: string | undefined): { ca: Buffer; cert: Buffer; key: 
 
 /** Throws TransientError DOCKER_UNREACHABLE when the engine does not answer, hung ones included. */
 export async function checkEngine(engine: Engine): Promise<void> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => late.reject(new Error(`no answer within ${PING_TIMEOUT_MS / 1000} s`)),
-    PING_TIMEOUT_MS,
-  );
   try {
-    await Promise.race([engine.docker.ping(), late.promise]);
+    await answerWithin(PING_TIMEOUT_MS, engine.docker.ping());
   } catch (error) {
     throw engineLost(engine, error);
+  }
+}
+
+/** For what dockerode cannot give up by itself. An answer that does not come in time is an engine that is gone. */
+export async function answerWithin<T>(timeoutMs: number, asked: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const reason = Object.assign(new Error(`no answer within ${timeoutMs / 1000} s`), { code: "ETIMEDOUT" });
+  const timer = setTimeout(() => late.reject(reason), timeoutMs);
+  try {
+    return await Promise.race([asked, late.promise]);
   } finally {
     clearTimeout(timer);
   }

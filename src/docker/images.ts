@@ -1,6 +1,6 @@
 import type Docker from "dockerode";
 import type { Engine } from "./engine.ts";
-import { engineLost } from "./engine.ts";
+import { answerWithin, engineLost } from "./engine.ts";
 import { engineStatus, isEngineGone, pullError } from "./errors.ts";
 import { followProgress, type ProgressEvent } from "./progress.ts";
 import { findRegistryCredentials, type RegistryCredentials } from "./registry-credentials.ts";
@@ -24,10 +24,13 @@ export function parseImageReference(image: string): ImageReference {
   };
 }
 
+/** An engine that is alive looks one up within milliseconds, on a loaded host within seconds. */
+const LOOK_TIMEOUT_MS = 15_000;
+
 /** The image as this engine has it, or undefined when it has none of that name. */
 export async function findImage(engine: Engine, image: string): Promise<Docker.ImageInspectInfo | undefined> {
   try {
-    return await engine.docker.getImage(image).inspect();
+    return await answerWithin(LOOK_TIMEOUT_MS, engine.docker.getImage(image).inspect());
   } catch (error) {
     if (engineStatus(error) === 404) {
       return undefined;

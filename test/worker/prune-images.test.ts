@@ -9,7 +9,21 @@ import { openWorkerHome, type WorkerHome } from "../../worker/worker-home.ts";
 import { startFakeDocker } from "../support/fake-docker.ts";
 import { deployment } from "./job-examples.ts";
 
-const PULLED = ["r.example/old:1", "r.example/named:1", "r.example/used:1", "r.example/young:1"];
+const PULLED = [
+  "r.example/old:1",
+  "r.example/named:1",
+  "r.example/default:1",
+  "r.example/written:1",
+  "r.example/used:1",
+  "r.example/young:1",
+];
+const TEMPLATES = [
+  {
+    job_configuration: { image: "{{ image }}" },
+    variables: { properties: { image: { default: "r.example/default:1" } } },
+  },
+  { job_configuration: { image: "r.example/written:1" }, variables: { properties: {} } },
+];
 
 describe("a disk that is nearly full", () => {
   let folder = "";
@@ -48,6 +62,9 @@ describe("a disk that is nearly full", () => {
         deployments: {
           list: () => Promise.resolve([{ ...deployment, job_variables: { image: "r.example/named:1" } }]),
         },
+        workPools: {
+          list: () => Promise.resolve(TEMPLATES.map((base_job_template) => ({ base_job_template }))),
+        },
       },
       engine: await fake.connect(),
       home,
@@ -73,8 +90,10 @@ describe("a disk that is nearly full", () => {
   test("an image that a container has stays, and is tried again another time", async () => {
     assert.deepEqual(await prune(99), ["r.example/old:1", "r.example/used:1", "r.example/young:1"]);
     assert.deepEqual((await home.listPulled()).map(({ image }) => image).toSorted(), [
+      "r.example/default:1",
       "r.example/named:1",
       "r.example/used:1",
+      "r.example/written:1",
     ]);
   });
 });

@@ -90,6 +90,9 @@ export interface Infrastructure {
    * Fetches what runs of an image will need; left out where nothing is fetched. Throws as `start` does for the image.
    */
   pullAhead?(image: string, signal: AbortSignal): Promise<"pulled" | "here">;
-  /** Every run of a pool that this place holds, whoever started it, running or ended. Throws TransientError. */
-  listRuns(workPoolId: string): Promise<FoundRun[]>;
+  /**
+   * Every run of a pool that this place holds, whoever started it, running or ended; without those attempts that need
+   * not be looked at. Throws TransientError.
+   */
+  listRuns(workPoolId: string, skipsAttempt?: (attempt: string) => boolean): Promise<FoundRun[]>;
 }

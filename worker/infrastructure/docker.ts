@@ -18,6 +18,8 @@ import { buildContainerSpec, type ContainerSpec, WATCH_LABEL } from "./docker-sp
 import type { Allowed } from "./isolation.ts";
 
 const MAX_NAME_TRIES = 1000;
+/** An engine that hangs must not keep the run's end from being reported; who adopts removes what is left. */
+const CLEAN_UP_TIMEOUT_MS = 10_000;
 
 interface DockerOptions {
   /** What the worker's operator lets jobs ask for. */
@@ -72,16 +74,17 @@ export function createDockerInfrastructure(
         await startContainer(engine, id);
       } catch (error) {
         // It never ran and nobody will look for it: left behind, it would keep its name and its image.
-        await removeContainer(engine, id).catch((failure: unknown) =>
+        await removeContainer(engine, id, CLEAN_UP_TIMEOUT_MS).catch((failure: unknown) =>
           note(`The container ${name}, which could not be started, could not be removed: ${errorMessage(failure)}`),
         );
         throw error;
       }
       return buildStartedRun(engine, { id, name, facts: job.facts, options: spec.watch, createdAt: new Date() });
     },
-    listRuns: async (workPoolId) => {
+    listRuns: async (workPoolId, skipsAttempt = () => false) => {
       const listed = await listContainers(engine, [`${POOL_LABEL}=${workPoolId}`]);
-      const found = await Promise.all(listed.map(({ id }) => findRun(engine, id)));
+      const wanted = listed.filter(({ labels }) => !skipsAttempt(factsFromLabels(labels)?.attempt ?? ""));
+      const found = await Promise.all(wanted.map(({ id }) => findRun(engine, id)));
       return found.filter((run) => run !== undefined);
     },
   };

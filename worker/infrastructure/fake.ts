@@ -94,9 +94,9 @@ export function createFakeInfrastructure(client: FakeClient, machine = createFak
       infrastructure.mostAtOnce = Math.max(infrastructure.mostAtOnce, running);
       return buildStartedRun(machine, container);
     },
-    listRuns: async (workPoolId) =>
+    listRuns: async (workPoolId, skipsAttempt = () => false) =>
       [...containers.values()]
-        .filter(({ facts }) => facts.work_pool_id === workPoolId)
+        .filter(({ facts }) => facts.work_pool_id === workPoolId && !skipsAttempt(facts.attempt))
         .map(
           (container): FoundRun => ({
             run: buildStartedRun(machine, container),

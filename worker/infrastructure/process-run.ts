@@ -58,16 +58,16 @@ export async function removeRecord({ path, record }: Place): Promise<void> {
   await rm(path, { recursive: true, force: true });
 }
 
-export async function findProcessRuns(folder: string, workPoolId: string): Promise<FoundRun[]> {
+export async function findProcessRuns(folder: string, isWanted: (facts: RunFacts) => boolean): Promise<FoundRun[]> {
   const names = await readdir(folder).catch(() => []);
-  const found = await Promise.all(names.map((name) => findProcessRun(join(folder, name))));
-  return found.filter((run) => run !== undefined).filter(({ run }) => run.facts.work_pool_id === workPoolId);
+  const found = await Promise.all(names.map((name) => findProcessRun(join(folder, name), isWanted)));
+  return found.filter((run) => run !== undefined);
 }
 
-async function findProcessRun(path: string): Promise<FoundRun | undefined> {
+async function findProcessRun(path: string, isWanted: (facts: RunFacts) => boolean): Promise<FoundRun | undefined> {
   const text = await readFile(join(path, "run.json"), "utf8").catch(() => undefined);
   const parsed = ProcessRecord.safeParse(text === undefined ? undefined : JSON.parse(text));
-  if (!parsed.success) {
+  if (!parsed.success || !isWanted(parsed.data.facts)) {
     return undefined;
   }
   const record = parsed.data;

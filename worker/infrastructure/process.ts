@@ -67,7 +67,8 @@ export function createProcessInfrastructure({ python, environment, folder }: Pro
         throw error;
       }
     },
-    listRuns: (workPoolId) => findProcessRuns(folder, workPoolId),
+    listRuns: (workPoolId, skipsAttempt = () => false) =>
+      findProcessRuns(folder, (facts) => facts.work_pool_id === workPoolId && !skipsAttempt(facts.attempt)),
   };
 }
 
