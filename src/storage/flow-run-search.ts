@@ -40,7 +40,7 @@ const CHUNKS_FOR_OWNERS = 2;
 const MAX_TAG_LISTS = 20_000;
 const TAG_LISTS_AT_ONCE = 2500;
 /** Of these at most so many are searched for. */
-const MAX_MATCHING_TAG_LISTS = 500;
+const MAX_MATCHING_TAG_LISTS = 2000;
 
 /** Finds flow runs among a million, whatever is asked of them. */
 export class FlowRunSearch {
