@@ -72,6 +72,18 @@ test("the last lines are bounded in bytes: the later ones are kept", async () =>
   assert.ok(bytes > 4000 && bytes <= 8192, String(bytes));
 });
 
+test("of a long message the end is kept, where a traceback has its error", async () => {
+  await using plane = await buildTestPlane();
+  const { id } = await createRunIn(plane, "PENDING", "RUNNING");
+  const message = `Flow run encountered an exception: ${"File x, line 1 ".repeat(500)} KeyError: 'days'`;
+  await setState(plane, id, { type: "FAILED", message });
+
+  const { sentence } = await explain(plane, id);
+
+  assert.match(sentence, /Flow run encountered an exception: File x.*….*KeyError: 'days'/);
+  assert.ok(sentence.length < 1200);
+});
+
 test("a run whose retries are used up says how often it was tried", async () => {
   await using plane = await buildTestPlane();
   const { id } = await createRunIn(plane);

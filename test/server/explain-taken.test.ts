@@ -180,7 +180,7 @@ test("a RUNNING run says since when, and in which attempt", async () => {
   const answer = await explain(plane, id);
 
   assert.equal(answer.reason_code, "IN_PROGRESS");
-  assert.equal(answer.sentence, 'The run is running for 1 minute, attempt 1 of 3, started by worker "w1".');
+  assert.equal(answer.sentence, 'The run has been running for 1 minute, attempt 1 of 3, started by worker "w1".');
 });
 
 test("an engine whose heartbeats stop is told; one that never sent any is not", async () => {
@@ -297,7 +297,7 @@ test("a run that is being cancelled says who must end it, by when, and when that
   assert.equal(answer.reason_code, "CANCEL_IN_PROGRESS");
   assert.match(
     answer.sentence,
-    /^The run is being cancelled for 30 seconds: its engine must stop, or else worker "w1" stops its container; at .* UTC the plane ends it\.$/,
+    /^The run has been CANCELLING for 30 seconds: its engine must stop, or else worker "w1" ends it; at .* UTC the plane ends it\.$/,
   );
   plane.moveClock(600);
   assert.deepEqual(await codes(plane, id), ["WORKER_OFFLINE", "CANCEL_OVERDUE"]);

@@ -305,7 +305,7 @@ function describeTakeable(situation: Situation): Cause {
   const who = `${online === 1 ? "1 worker is" : `${online} workers are`} online for work pool ${quote(pool?.name ?? "")}`;
   const isSlow = secondsBetween(dueAt(situation), now) > TAKEN_WITHIN_SECONDS;
   return buildCause("RUN_DUE", {
-    sentence: `Nothing holds the run back: ${who} and take it with the next poll; ${describeDue(situation)}.`,
+    sentence: `Nothing holds the run back: ${who} and ${online === 1 ? "takes" : "take"} it with the next poll; ${describeDue(situation)}.`,
     next: isSlow ? "Look at the workers' logs: they poll, but do not take the run." : "",
     since: dueAt(situation),
     evidence: (workers?.workers ?? []).map(describeWorkerFact),

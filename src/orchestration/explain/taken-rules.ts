@@ -236,7 +236,7 @@ const decideProgress: ExplanationRule = (situation) => {
   const { retries } = run.empirical_policy;
   const attempt = retries !== null && retries > 0 ? `, attempt ${run.run_count} of ${retries + 1}` : "";
   return buildCause("IN_PROGRESS", {
-    sentence: `The run is running ${describeSince(since, now)}${attempt}, started by ${describeHolderOfRun(situation)}.`,
+    sentence: `The run has been running ${describeSince(since, now)}${attempt}, started by ${describeHolderOfRun(situation)}.`,
     since,
     evidence: listWorkerFacts(situation),
   });
@@ -264,12 +264,12 @@ const decideCancelling: ExplanationRule = (situation) => {
   ];
   return deadline > now
     ? buildCause("CANCEL_IN_PROGRESS", {
-        sentence: `The run is being cancelled ${describeSince(since, now)}: its engine must stop, or else ${who} stops its container; at ${describeMoment(deadline)} the plane ends it.`,
+        sentence: `The run has been CANCELLING ${describeSince(since, now)}: its engine must stop, or else ${who} ends it; at ${describeMoment(deadline)} the plane ends it.`,
         since,
         evidence,
       })
     : buildCause("CANCEL_OVERDUE", {
-        sentence: `The run is being cancelled ${describeSince(since, now)}, and should have ended at ${describeMoment(deadline)}: neither its engine nor ${who} has reported the end, and no loop of the plane has ended it.`,
+        sentence: `The run has been CANCELLING ${describeSince(since, now)}, and should have ended at ${describeMoment(deadline)}: neither its engine nor ${who} has reported the end, and no loop of the plane has ended it.`,
         next: "Look at the run's container on that worker's host, and whether the plane's loops run: GET /api/flowyard/status",
         since,
         blame: "infrastructure",

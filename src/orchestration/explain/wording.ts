@@ -3,6 +3,7 @@ import { secondsBetween, type Timestamp } from "../../prefect-api/timestamp.ts";
 
 const MAX_NAME_CHARACTERS = 100;
 const MAX_TEXT_CHARACTERS = 1000;
+const BEGINNING_CHARACTERS = 300;
 const UNITS: readonly (readonly [string, number])[] = [
   ["day", 86_400],
   ["hour", 3600],
@@ -15,9 +16,11 @@ export function quote(name: string): string {
   return `"${cut(oneLine(name), MAX_NAME_CHARACTERS)}"`;
 }
 
-/** Text of somebody else's as part of one sentence of ours. */
+/** Text of somebody else's as part of one sentence of ours. Of a long one the end says most: a traceback's error is there. */
 export function excerpt(text: string): string {
-  return cut(oneLine(text), MAX_TEXT_CHARACTERS);
+  const line = oneLine(text);
+  const tail = MAX_TEXT_CHARACTERS - BEGINNING_CHARACTERS - 1;
+  return line.length > MAX_TEXT_CHARACTERS ? `${line.slice(0, BEGINNING_CHARACTERS)}…${line.slice(-tail)}` : line;
 }
 
 function oneLine(text: string): string {
