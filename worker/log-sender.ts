@@ -1,11 +1,15 @@
 import { v5 as uuidv5 } from "uuid";
 import type { PrefectClient } from "../src/client/prefect-client.ts";
 import type { OutputStream } from "../src/docker/logs.ts";
+import { TransientError } from "../src/shared/errors.ts";
 import type { OutputEntry } from "./output-lines.ts";
+import type { OpenRelay } from "./relay/open-relay.ts";
 
 /** Makes the ids of log entries: the same line of the same run has the same id, whoever sends it and how often. */
 const LOG_NAMESPACE = "0f5d5a1e-6c0c-5a58-9d0a-3a3f6f9f2c11";
 const LOG_IDS = "log_ids";
+/** A plane that does not answer is not asked again with every batch. */
+const AWAY_MS = 5000;
 
 export interface LogSender {
   /** Throws what the client throws. */
@@ -19,25 +23,47 @@ type LogClient = {
 
 /**
  * Stores entries of runs' output at the plane. Sent again, they are stored once where the plane knows our ids; a stock
- * Prefect server refuses them, and gets plain entries.
+ * Prefect server refuses them, and gets plain entries. While the plane is away the relay takes them, on disk: what is
+ * sent is then safe whatever becomes of the container and of this worker. Without room there, or without a relay, the
+ * container's own log is what keeps them.
  */
-export function createLogSender(client: LogClient): LogSender {
+export function createLogSender(client: LogClient, relay?: Pick<OpenRelay, "keepLogs">): LogSender {
   let takesIds: boolean | undefined;
+  let awayUntilMs = 0;
+
+  async function sendToPlane(logs: ReturnType<typeof buildLogs>): Promise<void> {
+    takesIds ??= (await client.releases.findCapabilities())?.features.includes(LOG_IDS) ?? false;
+    await client.logs.create(takesIds ? logs : logs.map(({ id: _, ...log }) => log));
+  }
+
   return {
-    send: async ({ flowRunId, key }, entries) => {
-      takesIds ??= (await client.releases.findCapabilities())?.features.includes(LOG_IDS) ?? false;
-      const times = createTimes();
-      const logs = entries.map((entry) => ({
-        ...(takesIds === true ? { id: uuidv5(`${key}/${entry.stream}/${entry.place}`, LOG_NAMESPACE) } : {}),
-        name: entry.name,
-        level: entry.level,
-        message: entry.message.replaceAll("\0", "\uFFFD"), // PostgreSQL stores no NUL
-        timestamp: times.next(entry),
-        flow_run_id: flowRunId,
-      }));
-      await client.logs.create(logs);
+    send: async (run, entries) => {
+      const logs = buildLogs(run, entries);
+      if (performance.now() < awayUntilMs && (await relay?.keepLogs(run.flowRunId, logs)) === true) {
+        return;
+      }
+      try {
+        await sendToPlane(logs);
+      } catch (error) {
+        if (!(error instanceof TransientError) || (await relay?.keepLogs(run.flowRunId, logs)) !== true) {
+          throw error;
+        }
+        awayUntilMs = performance.now() + AWAY_MS;
+      }
     },
   };
+}
+
+function buildLogs({ flowRunId, key }: { flowRunId: string; key: string }, entries: readonly OutputEntry[]) {
+  const times = createTimes();
+  return entries.map((entry) => ({
+    id: uuidv5(`${key}/${entry.stream}/${entry.place}`, LOG_NAMESPACE),
+    name: entry.name,
+    level: entry.level,
+    message: entry.message.replaceAll("\0", "\uFFFD"), // PostgreSQL stores no NUL
+    timestamp: times.next(entry),
+    flow_run_id: flowRunId,
+  }));
 }
 
 /** Lines of one microsecond keep their order: the plane sorts by time, and knows microseconds. */

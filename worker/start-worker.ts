@@ -1,4 +1,5 @@
 import "./small-heap.ts";
+import { flushCompileCache } from "node:module";
 import { join } from "node:path";
 import { type Engine, findEngine } from "../src/docker/engine.ts";
 import { systemClock } from "../src/shared/clock.ts";
@@ -32,7 +33,7 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
   const client = observed.client;
   const { workPool, type, created } = await prepareWorkPool(client, settings);
   const engine = type === "docker" ? await findEngine(settings.engine) : undefined;
-  const home = await openWorkerHome(settings.homeFolder);
+  const home = await openWorkerHome(settings.homeFolder, logger);
   const infrastructure = createInfrastructure(engine, settings, home);
   const relay = await openRelay(settings, engine, logger);
   const ended = new AbortController();
@@ -50,6 +51,8 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
     { worker_name: settings.name, work_pool_name: workPool.name, type, api: settings.api.apiUrl },
     created ? "Worker started; its work pool did not exist and was created" : "Worker started",
   );
+  // Node writes it at a good end only; without it every start of a worker that is killed loads the TypeScript stripper.
+  flushCompileCache();
   if (workPool.is_paused) {
     logger.warn({ work_pool_name: workPool.name }, "The work pool is paused: its runs wait until it is resumed");
   }
@@ -61,7 +64,7 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
       logger,
       home,
       relay,
-      logs: createLogSender(client),
+      logs: createLogSender(client, relay),
       output: createRunOutput(process.stdout),
       clock: systemClock,
       runPhases: observed.runPhases,

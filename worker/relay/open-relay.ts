@@ -1,8 +1,12 @@
+import type { z } from "zod";
+import { command, createConnection } from "../../src/client/http.ts";
 import type { Engine } from "../../src/docker/engine.ts";
+import type { CreateLog } from "../../src/prefect-api/logs.ts";
 import type { Logger } from "../../src/shared/logger.ts";
 import type { WorkerSettings } from "../config.ts";
 import { findBridgeGateway } from "../infrastructure/bridge-gateway.ts";
 import { relayFolder } from "./config.ts";
+import { KEEP_OR_REFUSE_HEADER } from "./keep-or-refuse.ts";
 import { provideRelay, type RelayDependencies, stopRelay, watchRelay } from "./provide-relay.ts";
 import type { RelayAccess } from "./run-environment.ts";
 import { buildRunAuthString } from "./run-token.ts";
@@ -12,6 +16,8 @@ import type { RelaySettings } from "./start-relay.ts";
 /** The relay as a worker uses it. */
 export interface OpenRelay {
   accessFor(run: { flow_run_id: string; fencing_token: number | null }): RelayAccess;
+  /** Leaves lines of a run with it until the plane takes them. Answers whether it has them; never throws. */
+  keepLogs(flowRunId: string, logs: readonly z.input<typeof CreateLog>[]): Promise<boolean>;
   /** Watches it until the signal aborts. */
   watch(signal: AbortSignal): Promise<void>;
   /** Ends it, for when nobody on this machine needs it any more. */
@@ -36,6 +42,7 @@ export async function openRelay(
     const secret = await provideSecret(folder);
     return {
       accessFor: (run) => buildAccess(secret, relay, 0, run),
+      keepLogs: createLogKeeper(secret, relay),
       watch: waitForAbort,
       stop: () => Promise.resolve(),
     };
@@ -57,6 +64,7 @@ export async function openRelay(
   const secret = await provideSecret(folder);
   return {
     accessFor: (run) => buildAccess(secret, undefined, port, run),
+    keepLogs: createLogKeeper(secret, `http://127.0.0.1:${port}/api`),
     watch: (signal) => watchRelay(dependencies, signal),
     stop: () => stopRelay(folder),
   };
@@ -69,6 +77,19 @@ function buildAccess(
   run: { flow_run_id: string; fencing_token: number | null },
 ): RelayAccess {
   return { url, port, authString: buildRunAuthString(secret, run) };
+}
+
+/** Asks for lines to be kept or refused: the relay drops none of a worker's, as the container has them, too. */
+function createLogKeeper(secret: string, apiUrl: string): OpenRelay["keepLogs"] {
+  return async (flowRunId, logs) => {
+    const authString = buildRunAuthString(secret, { flow_run_id: flowRunId, fencing_token: null });
+    const connection = createConnection({ apiUrl, authString, retry: { retries: 0 } });
+    const headers = { [KEEP_OR_REFUSE_HEADER]: "1" };
+    return command(connection, { method: "POST", path: "/logs/", body: logs, headers }).then(
+      () => true,
+      () => false,
+    );
+  };
 }
 
 /** Runs as processes are on this machine. Containers come by the gateway of their bridge, if that is here, too. */

@@ -7,6 +7,7 @@ import { Event } from "../../src/prefect-api/events.ts";
 import { CreateLog } from "../../src/prefect-api/logs.ts";
 import { CLOSE_MALFORMED } from "../../src/prefect-api/socket-messages.ts";
 import { registerSocketSupport, requireSubprotocol } from "../../src/sockets/socket-support.ts";
+import { KEEP_OR_REFUSE_HEADER } from "./keep-or-refuse.ts";
 import { decideAccess, readPath } from "./relay-access.ts";
 import type { RelayDeps } from "./relay-deps.ts";
 import { passThrough, takeEvents } from "./relay-sockets.ts";
@@ -21,6 +22,7 @@ const SETTLE_MS = 5000;
 /** When a container asks again while the plane is away. */
 const RETRY_AFTER_SECONDS = 2;
 const SET_STATE = /^\/api\/flow_runs\/([0-9a-f-]{36})\/set_state\/?$/i;
+const NO_ROOM_STATUS = 507;
 /** Says that somebody in front of the plane, or the plane itself, is away. */
 const AWAY_STATUS: ReadonlySet<number> = new Set([502, 503, 504]);
 
@@ -110,7 +112,11 @@ function registerSpooled(api: FastifyInstance, deps: RelayDeps): void {
       if (!logs.success) {
         return reply.code(422).send(describeProblem(logs.error));
       }
-      deps.inbox.addLogs(logs.data);
+      if (request.headers[KEEP_OR_REFUSE_HEADER] === undefined) {
+        deps.inbox.addLogs(logs.data);
+      } else if (!deps.inbox.keepLogs(logs.data)) {
+        return reply.code(NO_ROOM_STATUS).send({ exception_message: "The relay has no room." });
+      }
       return reply.code(201).type("application/json").send("null");
     });
   }

@@ -22,13 +22,18 @@ export class SpoolInbox {
 
   /** Lines that find no room are dropped, and the run's log says how many as soon as there is room again. */
   addLogs(logs: readonly CreateLog[]): void {
-    this.#reportDropped();
-    if (this.#append(logs.map((log) => ({ kind: "log", log: { ...log, id: log.id ?? uuidv7() } })))) {
+    if (this.keepLogs(logs)) {
       return;
     }
     for (const { flow_run_id } of logs) {
       this.#dropped.set(flow_run_id ?? null, (this.#dropped.get(flow_run_id ?? null) ?? 0) + 1);
     }
+  }
+
+  /** Answers whether there was room. */
+  keepLogs(logs: readonly CreateLog[]): boolean {
+    this.#reportDropped();
+    return this.#append(logs.map((log) => ({ kind: "log", log: { ...log, id: log.id ?? uuidv7() } })));
   }
 
   /** Answers whether there was room: clients keep an event until it is taken. */
