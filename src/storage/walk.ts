@@ -33,8 +33,8 @@ const FIRST_CHUNK_ROWS = 2000;
 const MAX_PICKED = 4000;
 /** Index entries that are counted to find the shorter of two ways: for a page, and for all rows. */
 const MAX_PROBED = { page: 20_000, all: 100_000 };
-/** Stretches that are looked at before it is found out whether a part has another way. */
-const CHUNKS_BEFORE_REWRITING = 2;
+/** Further stretches that are looked at before it is found out whether a part has another way. */
+const CHUNKS_BEFORE_REWRITING = 1;
 /** So much longer may a way be that needs no row looked up. */
 const COVERED_GAIN = 5;
 
