@@ -18,11 +18,13 @@ export async function findConcurrency(tx: Tx, run: ChangingRun, now: Timestamp):
     return null;
   }
   const leaseId = run.state?.state_details.deployment_concurrency_lease_id ?? null;
-  const usage = await tx.leases.findUsage(run.concurrency_limit_id, leaseId, now);
+  const [usage, lease] = await Promise.all([
+    tx.leases.findUsage(run.concurrency_limit_id, leaseId, now),
+    leaseId === null ? undefined : tx.leases.find(leaseId),
+  ]);
   if (usage === undefined || !usage.active) {
     return null;
   }
-  const lease = leaseId === null ? undefined : await tx.leases.find(leaseId);
   return {
     limit: usage.limit,
     takenByOthers: usage.takenByOthers,
@@ -35,10 +37,11 @@ export async function findConcurrency(tx: Tx, run: ChangingRun, now: Timestamp):
 /** What the run's pool and queue let through at this moment, counted in the transaction that may take a slot. */
 export async function findGates(tx: Tx, run: ChangingRun): Promise<WorkGate[]> {
   const { workPool: pool, workQueue: queue } = run;
-  return [
-    ...(pool === null ? [] : [await buildGate(tx, "pool", pool, { poolId: pool.id })]),
-    ...(queue === null ? [] : [await buildGate(tx, "queue", queue, { queueId: queue.id })]),
-  ];
+  // Started together they share one way to PostgreSQL and back.
+  return await Promise.all([
+    ...(pool === null ? [] : [buildGate(tx, "pool", pool, { poolId: pool.id })]),
+    ...(queue === null ? [] : [buildGate(tx, "queue", queue, { queueId: queue.id })]),
+  ]);
 }
 
 async function buildGate(

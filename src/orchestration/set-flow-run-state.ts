@@ -62,12 +62,16 @@ export async function setFlowRunStateIn(tx: Tx, deps: Deps, proposal: StatePropo
     throw new UserError("NOT_FOUND", `Flow run with id ${proposal.flowRunId} not found`);
   }
   const timestamp = timestampFromDate(now);
+  const [concurrency, gates] = await Promise.all([
+    findConcurrency(tx, run, timestamp),
+    proposal.state.type === "PENDING" ? findGates(tx, run) : [],
+  ]);
   const transition: Transition = {
     run,
     proposed: buildProposedState(proposal.state, timestamp),
     clientApiVersion: proposal.clientApiVersion,
-    concurrency: await findConcurrency(tx, run, timestamp),
-    gates: proposal.state.type === "PENDING" ? await findGates(tx, run) : [],
+    concurrency,
+    gates,
     now: timestamp,
   };
   const by = proposal.by === undefined ? null : `${proposal.by}${proposal.mode === "forced" ? " (forced)" : ""}`;

@@ -28,8 +28,11 @@ export class LeaseStore {
   }
 
   async find(id: string): Promise<(Lease & { limits: HeldLimit[] }) | undefined> {
-    const lease = await this.#db.selectFrom("concurrency_leases").selectAll().where("id", "=", id).executeTakeFirst();
-    return lease && { ...leaseFromRow(lease), limits: await this.#limitsOf(id) };
+    const [lease, limits] = await Promise.all([
+      this.#db.selectFrom("concurrency_leases").selectAll().where("id", "=", id).executeTakeFirst(),
+      this.#limitsOf(id),
+    ]);
+    return lease && { ...leaseFromRow(lease), limits };
   }
 
   async #limitsOf(leaseId: string): Promise<HeldLimit[]> {
@@ -41,16 +44,18 @@ export class LeaseStore {
   }
 
   async insert(lease: Lease, limits: readonly HeldLimit[]): Promise<void> {
-    await this.#db
+    const inserted = this.#db
       .insertInto("concurrency_leases")
       .values({ ...lease, is_plain: lease.is_plain ? 1 : 0 })
       .execute();
-    for (const limit of limits) {
-      await this.#db
+    const held = limits.map((limit) =>
+      this.#db
         .insertInto("concurrency_lease_limits")
         .values({ lease_id: lease.id, limit_id: limit.id, decays_at: limit.decays_at })
-        .execute();
-    }
+        .execute(),
+    );
+    // Statements reach the database in the order of their start: waiting once saves ways to PostgreSQL and back.
+    await Promise.all([inserted, ...held]);
   }
 
   async update(id: string, changes: { expires_at: string } | { slots: number }): Promise<void> {
