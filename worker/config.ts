@@ -10,6 +10,8 @@ import { type Allowed, AllowList } from "./infrastructure/isolation.ts";
 const Seconds = z.coerce.number({ error: "must be a number of seconds" }).positive("must be more than 0");
 const NotNegative = z.coerce.number({ error: "must be a number of seconds" }).min(0, "must not be less than 0");
 
+const RELAY_WORDS = 'must be "auto", "off" or an http URL';
+
 /** What the worker reads from its environment. */
 export const WorkerConfig = z.object({
   PREFECT_API_URL: z.url({ protocol: /^https?$/, error: "must be an http or https URL, normally ending in /api" }),
@@ -27,8 +29,8 @@ export const WorkerConfig = z.object({
   FLOWYARD_WORKER_DRAIN_SECONDS: Seconds.optional(),
   FLOWYARD_HOME: z.string().min(1).default(join(homedir(), ".flowyard")),
   FLOWYARD_WORKER_RELAY: z
-    .union([z.enum(["auto", "off"]), z.url({ protocol: /^https?$/ })], {
-      error: 'must be "auto", "off" or an http URL',
+    .union([z.enum(["auto", "off"]), z.url({ protocol: /^https?$/, error: RELAY_WORDS })], {
+      error: RELAY_WORDS,
     })
     .default("auto"),
   FLOWYARD_RELAY_SPOOL_MB: Seconds.default(256),

@@ -1,4 +1,5 @@
 import type { Writable } from "node:stream";
+import { stripVTControlCharacters } from "node:util";
 
 /** When nobody reads the worker's output, it must not pile up in memory. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
@@ -6,6 +7,11 @@ const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 export interface RunOutput {
   /** One line of a run's output, written with the run's name before it. */
   write: (flowRunName: string, line: string) => void;
+}
+
+/** Whoever makes a run names it; a line of the output is as its container wrote it. */
+function toSafeName(name: string): string {
+  return stripVTControlCharacters(name).replaceAll(/[\p{Cc}\p{Bidi_Control}]+/gu, " ");
 }
 
 /** Writes to the worker's stdout; lines that do not fit any more are dropped and counted. */
@@ -21,7 +27,7 @@ export function createRunOutput(stream: Pick<Writable, "write" | "writableLength
         stream.write(`(${dropped} lines dropped: the output was not read fast enough)\n`);
         dropped = 0;
       }
-      stream.write(`${flowRunName} | ${line}\n`);
+      stream.write(`${toSafeName(flowRunName)} | ${line}\n`);
     },
   };
 }

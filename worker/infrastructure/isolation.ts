@@ -11,7 +11,10 @@ export type Allowed = readonly string[] | undefined;
 
 const AllowedWord = z
   .string()
-  .regex(/^(?:privileged|host-network|\*|bind:\/.*)$/, 'must be "privileged", "host-network", "bind:/path" or "*"');
+  .regex(
+    /^(?:privileged|host-network|\*|bind:\/.*)$/,
+    'must be "none", or of "privileged", "host-network", "bind:/path" and "*"',
+  );
 
 /** `none`, or words with commas between. */
 export const AllowList = z

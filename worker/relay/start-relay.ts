@@ -74,7 +74,7 @@ async function listenEverywhere(
     } catch (cause) {
       await Promise.all(apps.map((each) => each.close()));
       throw new UserError("ADDRESS_IN_USE", `The relay cannot listen on ${host}:${port}: ${String(cause)}`, {
-        hint: "Choose another port with --port, or stop the relay that is there.",
+        hint: "FLOWYARD_RELAY_HOSTS must be addresses of this machine, and FLOWYARD_RELAY_PORT be free there.",
         cause,
       });
     }
