@@ -35,6 +35,8 @@ const MAX_PICKED = 4000;
 const MAX_PROBED = { page: 20_000, all: 100_000 };
 /** Further stretches that are looked at before it is found out whether a part has another way. */
 const CHUNKS_BEFORE_REWRITING = 1;
+/** And so many more, when that will probably fill the page. */
+const CHUNKS_WHERE_FOUND = 8;
 /** So much longer may a way be that needs no row looked up. */
 const COVERED_GAIN = 5;
 
@@ -102,6 +104,10 @@ export class Walker {
       slow && best !== undefined && best.part !== first ? this.#walk(planWalk(parts, page.order, best.part)) : walk;
     const further: Progress = again === walk ? progress : { ids: [], skip: page.offset };
     if (slow && (await this.#collect(again, page, { progress: further, chunks: CHUNKS_BEFORE_REWRITING }))) {
+      return further.ids;
+    }
+    const fills = slow && further.ids.length * CHUNKS_WHERE_FOUND >= page.limit;
+    if (fills && (await this.#collect(again, page, { progress: further, chunks: CHUNKS_WHERE_FOUND }))) {
       return further.ids;
     }
     const [shortest] = slow ? await this.#listRewritten(parts, MAX_PROBED.page) : ways;
