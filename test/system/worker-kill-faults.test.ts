@@ -1,0 +1,184 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
+import { loadMachine } from "../../scripts/setup/machine.ts";
+import { listContainers, removeContainer } from "../../src/docker/containers.ts";
+import { type Engine, findEngine } from "../../src/docker/engine.ts";
+import { readEngineSettings } from "../../src/docker/engine-address.ts";
+import { TestProcess } from "../support/child-process.ts";
+import { startDockerProxy } from "../support/docker-proxy.ts";
+import { flowyard, plainEnvironment } from "../support/plane-process.ts";
+import { waitUntil } from "../support/wait-until.ts";
+import { missingPart, Stage } from "./worker-kill/stage.ts";
+
+const machine = await loadMachine();
+const run = promisify(execFile);
+/** What the worker gives the engine for a start, and then for the clean-up. */
+const START_TIMEOUT_MS = 60_000 + 10_000;
+/** More than the worker keeps in memory. */
+const MANY_LINES = 3000;
+const PAD = "x".repeat(1000);
+
+describe("a worker whose surroundings fail", { skip: missingPart(machine.docker, machine.baseImage) }, () => {
+  let stage: Stage;
+  let engine: Engine;
+
+  before(async () => {
+    assert.ok(machine.docker.available);
+    engine = await findEngine(readEngineSettings({ HOME: "/nonexistent", DOCKER_HOST: machine.docker.host }));
+    stage = await Stage.open("docker", machine);
+  });
+  after(async () => {
+    for (const { id } of await listContainers(engine, [stage.label])) {
+      await removeContainer(engine, id);
+    }
+    await stage?.close();
+  });
+
+  async function findContainerOf(flowRunId: string): Promise<string> {
+    const find = async () => (await listContainers(engine, [`io.flowyard.flow-run-id=${flowRunId}`]))[0]?.id;
+    await waitUntil(async () => (await find()) !== undefined, {
+      timeoutMs: 30_000,
+      what: `a container of ${flowRunId}`,
+    });
+    return (await find()) ?? "";
+  }
+
+  async function stopWorker(worker: TestProcess): Promise<void> {
+    worker.child.kill("SIGTERM");
+    await worker.finish(20_000);
+  }
+
+  for (const alsoKilled of [false, true]) {
+    const what = alsoKilled
+      ? "its container is removed by hand and its worker killed"
+      : "its container is removed by hand";
+    test(`a run loses no line that it printed when ${what} while the plane is away`, async () => {
+      const worker = await stage.startWorker({}, "--name", "keeper");
+      const folder = `gate-${alsoKilled}`;
+      const script = `i=0; until [ -e ${join(stage.folder, folder)} ]; do sleep 0.1; done; while [ $i -lt ${MANY_LINES} ]; do echo "$i ${PAD}"; i=$((i+1)); done; sleep 600`;
+      await writeFile(join(stage.folder, `${folder}.sh`), script);
+      const id = await stage.createRun({ variables: { command: `sh ${join(stage.folder, `${folder}.sh`)}` } });
+      const container = await findContainerOf(id);
+      const isKnown = async () => (await stage.client.poolWorkers.find("docker", "keeper"))?.runs[0]?.started === true;
+      await waitUntil(isKnown, { timeoutMs: 30_000, what: "the plane to know that it was started" });
+
+      await stage.plane.kill();
+      try {
+        await stage.openGate(folder);
+        // More than the worker keeps in memory, and less than its container has.
+        await waitUntil(async () => (await waitingBytes(stage.folder)) > MANY_LINES * PAD.length, {
+          timeoutMs: 60_000,
+          what: "all lines in the relay's spool",
+          evidence: () => worker.output.slice(0, 2000),
+        });
+        if (alsoKilled) {
+          worker.child.kill("SIGKILL");
+          await worker.finish(5000);
+        }
+        await removeContainer(engine, container);
+      } finally {
+        await stage.plane.start();
+      }
+      const next = alsoKilled ? await stage.startWorker() : worker;
+
+      if (!alsoKilled) {
+        await stage.waitForState(id, "CRASHED", 60_000);
+      }
+      const listNumbers = async () => (await listAllOutput(id)).map((line) => Number(line.split(" ")[0]));
+      await waitUntil(async () => (await listNumbers()).length >= MANY_LINES, { timeoutMs: 60_000, what: "all lines" });
+      assert.deepEqual(
+        await listNumbers(),
+        Array.from({ length: MANY_LINES }, (_, index) => index),
+      );
+      await stopWorker(next);
+    });
+  }
+
+  async function listAllOutput(id: string): Promise<string[]> {
+    const logs = await stage.client.logs.list(
+      { logs: { flow_run_id: { any_: [id] } }, sort: "TIMESTAMP_ASC" },
+      { limit: 2 * MANY_LINES },
+    );
+    return logs.filter(({ name }) => name === "flowyard.stdout").map(({ message }) => message);
+  }
+
+  test("a start that the engine never answers is told in its time, and other runs go on", async () => {
+    assert.ok(machine.docker.available);
+    await using proxy = await startDockerProxy(machine.docker.host);
+    const worker = await stage.startWorker({ DOCKER_HOST: proxy.host });
+    proxy.hangs = (method, path) => method === "POST" && path.includes("/start") && proxy.hanging.length === 0;
+    const hung = await stage.createRun({ gate: "go-on" });
+    await waitUntil(async () => proxy.hanging.length > 0, { timeoutMs: 30_000, what: "a start that hangs" });
+    const startedAt = performance.now();
+
+    const other = await stage.createRun({ gate: "go-on" });
+    await stage.openGate("go-on");
+    await stage.waitForState(other, "COMPLETED", 40_000);
+    const { state } = await stage.waitForState(hung, "CRASHED", START_TIMEOUT_MS + 20_000);
+
+    assert.match(state?.message ?? "", /DOCKER_UNREACHABLE/);
+    assert.ok(performance.now() - startedAt < START_TIMEOUT_MS + 10_000);
+    assert.equal((await listContainers(engine, [`io.flowyard.flow-run-id=${hung}`])).length, 0);
+    await stopWorker(worker);
+  });
+
+  test("a worker that was told to stop is shown as draining until its runs have ended", async () => {
+    const worker = await stage.startWorker({}, "--name", "leaver");
+    const id = await stage.createRun({ gate: "leave" });
+    await stage.waitForState(id, "RUNNING");
+
+    worker.child.kill("SIGTERM");
+    await waitUntil(async () => (await stage.client.poolWorkers.find("docker", "leaver"))?.status === "DRAINING", {
+      timeoutMs: 5000,
+      what: "DRAINING",
+      evidence: () => worker.output,
+    });
+    const list = new TestProcess(flowyard, ["worker", "ls"], {
+      cwd: stage.folder,
+      env: plainEnvironment(stage.folder, { PREFECT_API_URL: stage.plane.apiUrl }),
+    });
+
+    assert.match((await list.finish(20_000)).stdout, /leaver.*DRAINING/);
+    await stage.openGate("leave");
+    await stage.waitForState(id, "COMPLETED");
+    assert.equal((await worker.finish(30_000)).code, 0, worker.output);
+  });
+
+  const isRoot = process.getuid?.() === 0;
+  test("a full disk under its folder costs a worker its notes, and no run", {
+    skip: isRoot ? false : "needs root, to mount a small file system",
+  }, async () => {
+    const home = join(stage.folder, "small");
+    await mkdir(join(home, "worker"), { recursive: true });
+    await run("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", join(home, "worker")]);
+    try {
+      const worker = await stage.startWorker({ FLOWYARD_HOME: home, FLOWYARD_WORKER_RELAY: "off" });
+      await run("dd", ["if=/dev/zero", `of=${join(home, "worker", "fill")}`, "bs=4k"]).catch(() => undefined);
+
+      const id = await stage.createRun({ lines: 20, gate: "full" });
+      await stage.openGate("full");
+      await stage.waitForState(id, "COMPLETED");
+      await waitUntil(async () => (await listContainers(engine, [`io.flowyard.flow-run-id=${id}`])).length === 0, {
+        timeoutMs: 20_000,
+        what: "the container to go",
+        evidence: () => worker.output,
+      });
+
+      assert.match(worker.output, /folder cannot be written; it goes on without notes.*ENOSPC/);
+      assert.equal((await stage.listOutput(id)).length, 21);
+      await stopWorker(worker);
+    } finally {
+      await run("umount", ["--lazy", join(home, "worker")]);
+    }
+  });
+});
+
+/** What the relay of a folder keeps for the plane. */
+async function waitingBytes(folder: string): Promise<number> {
+  const { stdout } = await run("du", ["--bytes", "--summarize", join(folder, "relay", "spool")]);
+  return Number(stdout.split("\t")[0]);
+}
