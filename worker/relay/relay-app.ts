@@ -6,6 +6,7 @@ import { FENCING_TOKEN_HEADER } from "../../src/flowyard-api/claims.ts";
 import { Event } from "../../src/prefect-api/events.ts";
 import { CreateLog } from "../../src/prefect-api/logs.ts";
 import { CLOSE_MALFORMED } from "../../src/prefect-api/socket-messages.ts";
+import { stopEarly } from "../../src/prefect-api/stop-early.ts";
 import { registerSocketSupport, requireSubprotocol } from "../../src/sockets/socket-support.ts";
 import { KEEP_OR_REFUSE_HEADER } from "./keep-or-refuse.ts";
 import { decideAccess, readPath } from "./relay-access.ts";
@@ -103,12 +104,15 @@ function identify(deps: RelayDeps, request: FastifyRequest): RunIdentity | undef
   return authString === undefined ? undefined : parseRunAuthString(deps.secret, authString);
 }
 
+const Logs = stopEarly(z.array(CreateLog));
+const Events = stopEarly(z.array(Event));
+
 function registerSpooled(api: FastifyInstance, deps: RelayDeps): void {
   api.removeAllContentTypeParsers();
   api.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));
   for (const path of ["/api/logs", "/api/logs/"]) {
     api.post(path, (request, reply) => {
-      const logs = parseBody(z.array(CreateLog), request.body);
+      const logs = parseBody(Logs, request.body);
       if (!logs.success) {
         return reply.code(422).send(describeProblem(logs.error));
       }
@@ -122,7 +126,7 @@ function registerSpooled(api: FastifyInstance, deps: RelayDeps): void {
   }
   for (const path of ["/api/events", "/api/events/"]) {
     api.post(path, (request, reply) => {
-      const events = parseBody(z.array(Event), request.body);
+      const events = parseBody(Events, request.body);
       if (!events.success) {
         return reply.code(422).send(describeProblem(events.error));
       }

@@ -123,6 +123,19 @@ describe("a relay between a run and its plane", () => {
     ending.abort();
   });
 
+  test("a long list of nonsense is refused at its beginning", async () => {
+    const { authString } = await startRun();
+    const headers = { authorization: `Basic ${Buffer.from(authString).toString("base64")}` };
+    const body = `[${"{},".repeat(400_000)}{}]`;
+    const asked = performance.now();
+
+    const answer = await fetch(`http://127.0.0.1:${relay.port}/api/logs/`, { method: "POST", headers, body });
+
+    assert.equal(answer.status, 422);
+    assert.ok((await answer.text()).length < 100_000);
+    assert.ok(performance.now() - asked < 5000);
+  });
+
   test("an event too deep to be written ends its own socket and nobody else's", async () => {
     const { run, client, authString } = await startRun();
     const depth = 100_000;
