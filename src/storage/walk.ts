@@ -291,7 +291,7 @@ export class Walker {
     for (;;) {
       const startedAt = performance.now();
       const boundary: Keyed | undefined = await this.#findBoundary({ ...walk, prefix: from }, size);
-      const within = boundary === undefined ? from : [...from, upTo(order, alias, boundary)];
+      const within = boundary === undefined ? from : [upTo(order, alias, boundary), ...from];
       const stretch = { ...walk, prefix: within };
       const limit = size;
       yield {
@@ -302,7 +302,8 @@ export class Walker {
       if (boundary === undefined) {
         return;
       }
-      from = [...prefix, beyond(order, alias, boundary)];
+      // First: of two bounds on one side, SQLite seeks the first, and would pass over what was seen again.
+      from = [beyond(order, alias, boundary), ...prefix];
       size = nextSize(size, performance.now() - startedAt);
       await setImmediate();
     }
