@@ -10,6 +10,7 @@ import type { HasFeature } from "./plane-features.ts";
 import { describeError, proposeState } from "./report.ts";
 import type { RunOffer } from "./run-flow-run.ts";
 import type { RunsInHand } from "./runs-in-hand.ts";
+import type { WorkerHome } from "./worker-home.ts";
 
 /** Long enough that a worker without work asks seldom, short enough for every proxy between it and the plane. */
 const WAIT_SECONDS = 20;
@@ -22,6 +23,7 @@ export interface TakeDependencies {
   };
   settings: Pick<WorkerSettings, "name" | "pool" | "queues" | "limit" | "prefetchSeconds" | "runOnce">;
   infrastructure: Pick<Infrastructure, "checkReady">;
+  home: Pick<WorkerHome, "instance">;
   hasFeature: HasFeature;
   clock: Clock;
 }
@@ -66,6 +68,7 @@ async function claim(
     settings.pool,
     {
       worker_name: settings.name,
+      worker_instance: own.home.instance,
       work_queue_names: settings.queues.length === 0 ? null : settings.queues,
       capacity: Math.min(free, MAX_CLAIMED_AT_ONCE),
       held,
@@ -74,7 +77,7 @@ async function claim(
     stop,
   );
   const { claimed } = await answer.catch((error: unknown) => {
-    // Given up: what was claimed all the same is given to the worker's next start, or returned.
+    // Given up: what was claimed all the same is returned when its claim ends.
     if (stop.aborted) {
       return { claimed: [] };
     }

@@ -23,12 +23,14 @@ export const MAX_RENEWED_AT_ONCE = 1000;
 /** `POST /flowyard/work_pools/{name}/claim`: waits until a run can be taken or `wait_seconds` are over. */
 export const ClaimFlowRuns = z.strictObject({
   worker_name: ObjectName,
+  /** One start of the worker: another one of the same name has another, and neither is given the other's claims. */
+  worker_instance: z.string().min(1).max(100),
   /** All queues of the pool when left out. */
   work_queue_names: z.array(ObjectName).max(1000).nullish(),
   /** How many runs the worker can begin now. */
   capacity: z.int().min(1).max(MAX_CLAIMED_AT_ONCE),
   /**
-   * Claims that the worker knows of. What was claimed in its name, is not among these and was not started is given to
+   * Claims that the worker knows of. What was claimed by this start of it, is not among these and was not started is given to
    * it again under a new token: an answer that got lost costs nothing.
    */
   held: z.array(Uuid).max(MAX_RENEWED_AT_ONCE).default([]),

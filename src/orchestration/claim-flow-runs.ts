@@ -44,13 +44,13 @@ async function hasWork(store: Store, poolName: string, body: ClaimFlowRuns, now:
   if (taker?.draining === true) {
     return false;
   }
-  const lost = await store.flowRunClaims.listUnknownTo({ name: body.worker_name, poolId: pool.id, knows: body.held });
+  const lost = await store.flowRunClaims.listUnknownTo({ ...describeWorker(pool, body), knows: body.held });
   return lost.length > 0 || (await listDueRuns(store, pool, buildDue(body, 1, now))).length > 0;
 }
 
 async function claimIn(tx: Tx, deps: Deps, poolName: string, body: ClaimFlowRuns, now: Date): Promise<TakenRun[]> {
   const pool = await getWorkPool(tx, poolName);
-  const worker = { name: body.worker_name, poolId: pool.id };
+  const worker = describeWorker(pool, body);
   if ((await tx.workers.findTaker(worker.poolId, worker.name))?.draining === true) {
     return []; // since the look
   }
@@ -80,13 +80,23 @@ async function claimIn(tx: Tx, deps: Deps, poolName: string, body: ClaimFlowRuns
   return taken;
 }
 
+interface ClaimingWorker {
+  name: string;
+  instance: string;
+  poolId: string;
+}
+
+function describeWorker(pool: { id: string }, body: ClaimFlowRuns): ClaimingWorker {
+  return { name: body.worker_name, instance: body.worker_instance, poolId: pool.id };
+}
+
 function buildDue(body: ClaimFlowRuns, limit: number, now: Date) {
   return { queueNames: body.work_queue_names ?? [], before: timestampFromDate(now), after: undefined, limit };
 }
 
 async function take(
   tx: Tx,
-  worker: { name: string; poolId: string },
+  worker: ClaimingWorker,
   { id, flow_run_id }: Pick<FlowRunClaim, "id" | "flow_run_id">,
   now: Date,
 ): Promise<TakenRun> {
@@ -95,6 +105,7 @@ async function take(
     flow_run_id,
     id,
     worker_name: worker.name,
+    worker_instance: worker.instance,
     work_pool_id: worker.poolId,
     claimed_at,
     expires_at: addSeconds(claimed_at, CLAIM_SECONDS),

@@ -327,6 +327,7 @@ interface FlowRunClaimTable {
   id: string;
   fencing_token: number;
   worker_name: string;
+  worker_instance: string;
   work_pool_id: string;
   claimed_at: Time;
   expires_at: Time;

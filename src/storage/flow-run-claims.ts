@@ -10,6 +10,7 @@ export interface FlowRunClaim {
   id: string;
   fencing_token: number;
   worker_name: string;
+  worker_instance: string;
   work_pool_id: string;
   claimed_at: string;
   expires_at: string;
@@ -63,9 +64,15 @@ export class FlowRunClaimStore {
   }
 
   /** Runs that a worker has claimed and not started, but for those it knows of. */
-  async listUnknownTo(worker: { name: string; poolId: string; knows: readonly string[] }): Promise<HeldClaim[]> {
+  async listUnknownTo(worker: {
+    name: string;
+    instance: string;
+    poolId: string;
+    knows: readonly string[];
+  }): Promise<HeldClaim[]> {
     const rows = await this.#selectHeld()
       .where("c.worker_name", "=", worker.name)
+      .where("c.worker_instance", "=", worker.instance)
       .where("c.work_pool_id", "=", worker.poolId)
       .where("c.started", "=", toBit(false))
       .$if(worker.knows.length > 0, (query) => query.where("c.id", "not in", worker.knows))

@@ -27,7 +27,11 @@ describe("workers that run elsewhere", () => {
 
   test("take no more runs once they are drained, and more when that is undone", async () => {
     await plane.cli(["deployment", "run", "get-repo-info/my-deployment", "--flow-run-name", "first"]);
-    const { claimed } = await plane.client.claims.take("pool", { worker_name: "ours", capacity: 1 });
+    const { claimed } = await plane.client.claims.take("pool", {
+      worker_name: "ours",
+      worker_instance: "1",
+      capacity: 1,
+    });
     assert.equal(claimed.length, 1);
 
     const drained = await plane.cli(["worker", "drain", "pool/ours"]);

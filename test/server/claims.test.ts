@@ -14,6 +14,7 @@ const VERY_LONG = 301;
 async function claim(plane: TestPlane, body: Record<string, unknown> = {}): Promise<ClaimedFlowRun[]> {
   const answer = await call(plane, "POST", "/flowyard/work_pools/pool/claim", {
     worker_name: "worker-a",
+    worker_instance: "first start",
     capacity: 10,
     ...body,
   });
@@ -111,7 +112,12 @@ describe("claiming", () => {
     const { id } = await createDeployment(plane);
     await createRun(plane, id);
     const ask = (pool: string, body = {}) =>
-      call(plane, "POST", `/flowyard/work_pools/${pool}/claim`, { worker_name: "a", capacity: 1, ...body });
+      call(plane, "POST", `/flowyard/work_pools/${pool}/claim`, {
+        worker_name: "a",
+        worker_instance: "i",
+        capacity: 1,
+        ...body,
+      });
     await call(plane, "PATCH", "/work_pools/pool", { is_paused: true });
 
     assert.deepEqual((await ask("pool")).body, { claimed: [], draining: false });
@@ -164,6 +170,7 @@ describe("waiting for work", () => {
 
     const waiting = call(plane, "POST", "/flowyard/work_pools/pool/claim", {
       worker_name: "a",
+      worker_instance: "i",
       capacity: 1,
       wait_seconds: 30,
     }).catch(() => undefined);
@@ -302,6 +309,16 @@ test("an answer that got lost is given again under a new token; what the worker 
   assert.deepEqual(await claim(plane, { held: [heard.claim.id] }), []);
   await renew(plane, heard, true);
   assert.deepEqual(await claim(plane), []);
+});
+
+test("two workers of one name do not take each other's claims", async () => {
+  await using plane = await buildTestPlane();
+  const { id } = await createDeployment(plane);
+  await createRun(plane, id);
+  const first = await claimOne(plane);
+
+  assert.deepEqual(await claim(plane, { worker_instance: "another start" }), []);
+  assert.equal((await renew(plane, first, true)).status, "held");
 });
 
 test("a run that a person starts anew is closed to the attempt before", async () => {

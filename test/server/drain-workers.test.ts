@@ -9,7 +9,7 @@ import { createDeployment, createRun } from "./resources.ts";
 const WORKERS = "/flowyard/work_pools/pool/workers";
 
 async function claim(plane: TestPlane, worker_name: string, wait_seconds = 0) {
-  const body = { worker_name, capacity: 10, wait_seconds };
+  const body = { worker_name, worker_instance: `${worker_name} 1`, capacity: 10, wait_seconds };
   const answer = await call(plane, "POST", "/flowyard/work_pools/pool/claim", body);
   assert.equal(answer.status, 200, JSON.stringify(answer.body));
   return answer.body;

@@ -124,7 +124,8 @@ test("a worker that is gone is told for a run that starts and one that runs", as
 
 async function claim(plane: TestPlane, run: { id: string; work_pool_id: string }, worker_name: string) {
   const claimed_at = timestampFromDate(plane.now());
-  const taken = { flow_run_id: run.id, id: randomUUID(), worker_name, work_pool_id: run.work_pool_id, claimed_at };
+  const worker = { worker_name, worker_instance: "first start", work_pool_id: run.work_pool_id };
+  const taken = { flow_run_id: run.id, id: randomUUID(), ...worker, claimed_at };
   await plane.store.transaction((tx) => tx.flowRunClaims.take({ ...taken, expires_at: addSeconds(claimed_at, 60) }));
 }
 

@@ -88,7 +88,7 @@ const TABLES = [
 
   `create table flow_run_claims (
     flow_run_id text primary key references flow_runs (id) on delete cascade,
-    id text not null, fencing_token integer not null, worker_name text not null,
+    id text not null, fencing_token integer not null, worker_name text not null, worker_instance text not null,
     work_pool_id text not null references work_pools (id) on delete cascade,
     claimed_at text not null, expires_at text not null, started integer not null, unstarted_claims integer not null,
     ended integer not null)`,
