@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { access, writeFile } from "node:fs/promises";
+import { access, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { loadMachine } from "../../scripts/setup/machine.ts";
@@ -12,7 +12,7 @@ import { missingPart, Stage } from "./worker-kill/stage.ts";
 
 const FLOWS = `import time
 from pathlib import Path
-from prefect import flow, task
+from prefect import flow, pause_flow_run, suspend_flow_run, task
 
 @task
 def step(number: int):
@@ -42,6 +42,18 @@ def retry(how: str, folder: str):
         raise ValueError("first")
     print("second")
 
+@flow(log_prints=True)
+def pause(how: str, folder: str):
+    print("before")
+    pause_flow_run(timeout=600, poll_interval=1)
+    print("after")
+
+@flow(log_prints=True)
+def suspend(how: str, folder: str):
+    print("on the way")
+    suspend_flow_run(timeout=600)
+    print("after")
+
 def tell(flow, flow_run, state):
     Path(flow_run.parameters["folder"]).touch()
 
@@ -57,40 +69,58 @@ const PYTHON_START_MS = 180_000;
 
 const machine = await loadMachine();
 
-describe("the engine run directly and by Prefect's runner", {
-  skip: missingPart(machine.docker, machine.baseImage),
-}, () => {
+interface Place {
+  type: "docker" | "process";
+  /** What the pool's runs need, besides what a stage gives them. */
+  environment: Record<string, string>;
+  missing: string | false;
+}
+
+const PLACES: Record<string, Place> = {
+  "in containers": { type: "docker", environment: {}, missing: missingPart(machine.docker, machine.baseImage) },
+  "in processes of the oldest supported Prefect": {
+    type: "process",
+    environment: machine.oldestPrefect.available ? { FLOWYARD_WORKER_PYTHON: machine.oldestPrefect.python } : {},
+    missing: missingPart(machine.oldestPrefect),
+  },
+};
+
+for (const [where, place] of Object.entries(PLACES)) {
+  describe(`the engine run directly and by Prefect's runner, ${where}`, { skip: place.missing }, () =>
+    compareEngines(place),
+  );
+}
+
+function compareEngines({ type, environment }: Place): void {
   let stage: Stage;
-  let engine: Engine;
+  let engine: Engine | undefined;
   const deployments: Record<string, string> = {};
 
   before(async () => {
-    assert.ok(machine.docker.available);
-    engine = await findEngine(readEngineSettings({ HOME: "/nonexistent", DOCKER_HOST: machine.docker.host }));
-    stage = await Stage.open("docker", machine);
+    if (type === "docker" && machine.docker.available) {
+      engine = await findEngine(readEngineSettings({ HOME: "/nonexistent", DOCKER_HOST: machine.docker.host }));
+    }
+    stage = await Stage.open(type, machine);
     await writeFile(join(stage.folder, "ends.py"), FLOWS);
-    for (const name of ["end", "retry", "hooked"]) {
+    for (const name of ["end", "retry", "pause", "suspend", "hooked"]) {
       const flow = await stage.client.flows.create({ name });
       const { value } = await stage.client.deployments.create({
         name,
         flow_id: flow.id,
-        work_pool_name: "docker",
+        work_pool_name: type,
         entrypoint: `ends.py:${name}`,
         pull_steps: [{ "prefect.deployments.steps.set_working_directory": { directory: stage.folder } }],
-        job_variables: {
-          image: machine.baseImage.available ? machine.baseImage.tag : "",
-          image_pull_policy: "Never",
-          volumes: [`${stage.folder}:${stage.folder}`],
-          labels: { [stage.label]: "" },
-        },
+        job_variables: stage.jobVariables,
       });
       deployments[name] = value.id;
     }
-    await stage.startWorker();
+    await stage.startWorker({ PREFECT_HOME: join(stage.folder, "prefect"), ...environment });
   });
   after(async () => {
-    for (const { id } of await listContainers(engine, [stage.label])) {
-      await removeContainer(engine, id);
+    if (engine !== undefined) {
+      for (const { id } of await listContainers(engine, [stage.label])) {
+        await removeContainer(engine, id);
+      }
     }
     await stage?.close();
   });
@@ -116,10 +146,22 @@ describe("the engine run directly and by Prefect's runner", {
   }
 
   async function waitForEnd(id: string): Promise<void> {
-    await waitUntil(async () => (await listContainers(engine, [`io.flowyard.flow-run-id=${id}`])).length === 0, {
+    await waitUntil(async () => !(await hasInfrastructure(id)), {
       timeoutMs: PYTHON_START_MS,
-      what: `the container of ${id} to go`,
+      what: `what ran ${id} to go`,
     });
+  }
+
+  async function hasInfrastructure(id: string): Promise<boolean> {
+    if (engine !== undefined) {
+      return (await listContainers(engine, [`io.flowyard.flow-run-id=${id}`])).length > 0;
+    }
+    const folder = join(stage.folder, "worker", "processes");
+    const names = await readdir(folder).catch(() => []);
+    const records = await Promise.all(
+      names.map((name) => readFile(join(folder, name, "run.json"), "utf8").catch(() => "")),
+    );
+    return records.some((record) => record.includes(id));
   }
 
   /** What can be compared: names and ids of the run are its own. */
@@ -140,8 +182,14 @@ describe("the engine run directly and by Prefect's runner", {
       logs: logs
         .filter(({ name, level }) => /^prefect\.(flow|task)_runs$/.test(name) && level >= 20)
         .map(({ message }) => anonymous(message.split("\n")[0] ?? ""))
+        // For people at a terminal: the engine sends it to no plane.
+        .filter((message) => !message.startsWith("View at "))
         .toSorted(),
-      events: events.map(({ event }) => event).toSorted(),
+      // The worker's own tell of starts, and may come later.
+      events: events
+        .map(({ event }) => event)
+        .filter((event) => event.startsWith("prefect."))
+        .toSorted(),
     };
   }
 
@@ -184,6 +232,30 @@ describe("the engine run directly and by Prefect's runner", {
     assert.ok((seconds[0] ?? Infinity) < 2 + GRACE_SECONDS, `${seconds.join(" s, ")} s`);
   });
 
+  for (const [name, said] of [
+    ["pause", "it goes on in its process"],
+    ["suspend", "it is started anew"],
+  ] as const) {
+    test(`a run that is resumed after ${name} looks the same: ${said}`, async () => {
+      const ids = await Promise.all([startRun(name, "resumes", "direct"), startRun(name, "resumes", "runner")]);
+      for (const id of ids) {
+        await stage.waitForState(id, "PAUSED", PYTHON_START_MS);
+        if (name === "suspend") {
+          await waitForEnd(id);
+        }
+        const answer = await fetch(`${stage.plane.apiUrl}/flow_runs/${id}/resume`, { method: "POST" });
+        assert.equal(answer.status, 201, await answer.text());
+      }
+      for (const id of ids) {
+        await stage.waitForState(id, "COMPLETED", PYTHON_START_MS);
+        await waitForEnd(id);
+      }
+
+      const [direct = "", runner = ""] = ids;
+      assert.deepEqual(await tell(direct), await tell(runner));
+    });
+  }
+
   test("a flow with hooks gets the runner by itself, and its hook is run", async () => {
     const id = await startRun("hooked", "has hooks", "auto");
     await waitForLine(id, "waiting");
@@ -194,4 +266,4 @@ describe("the engine run directly and by Prefect's runner", {
     await waitForEnd(id);
     await access(markOf("has hooks", "auto"));
   });
-});
+}
