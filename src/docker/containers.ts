@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import type Docker from "dockerode";
 import { UserError } from "../shared/errors.ts";
 import { answerWithin, type Engine, engineLost } from "./engine.ts";
@@ -151,13 +152,38 @@ export async function listContainers(engine: Engine, labels: readonly string[]):
  */
 export async function waitContainer(engine: Engine, id: string, signal: AbortSignal): Promise<void> {
   try {
-    await engine.docker.getContainer(id).wait({ abortSignal: signal });
+    for await (const _ of await openWait(engine, id, signal)) {
+      // The exit code, which `findContainer` tells with the rest.
+    }
   } catch (error) {
     signal.throwIfAborted();
     if (!isMissingContainer(error)) {
       throw isEngineGone(error) ? engineLost(engine, error) : error;
     }
   }
+}
+
+/**
+ * The engine begins its answer at once and ends it with the container. dockerode's own `wait` never settles when the
+ * connection breaks in between, so the answer is read as the stream that it is.
+ */
+function openWait(engine: Engine, id: string, abortSignal: AbortSignal): Promise<Readable> {
+  const request = {
+    path: `/containers/${id}/wait?`,
+    method: "POST",
+    isStream: true,
+    abortSignal,
+    statusCodes: { 200: true, 404: "no such container", 500: "server error" },
+  };
+  return new Promise((resolve, reject) => {
+    engine.docker.modem.dial(request, (error: Error | null, answer: unknown) => {
+      if (answer instanceof Readable) {
+        resolve(answer);
+      } else {
+        reject(error ?? new Error("the engine's answer to a wait is no stream"));
+      }
+    });
+  });
 }
 
 /** SIGTERM, then SIGKILL after the grace. A container that is stopped or gone already is no error. */

@@ -95,3 +95,21 @@ test("an engine that hangs up is worth trying again", async () => {
   await assert.rejects(waitContainer(engine, "0123", never), { name: "TransientError", code: "DOCKER_UNREACHABLE" });
   await assert.rejects(findContainer(engine, "0123"), { name: "TransientError", code: "DOCKER_UNREACHABLE" });
 });
+
+test("an engine that hangs up in the middle of a wait is noticed", async () => {
+  await using fake = await startFakeDocker(({ path }) =>
+    path.endsWith("/wait")
+      ? {
+          // As Docker does it: the answer begins at once, and its body comes with the container's end.
+          respond: (response) => {
+            response.writeHead(200, { "content-type": "application/json" }).flushHeaders();
+            setTimeout(() => response.destroy(), 50);
+          },
+        }
+      : undefined,
+  );
+
+  const waiting = waitContainer(await fake.connect(), "0123", AbortSignal.timeout(5000));
+
+  await assert.rejects(waiting, { name: "TransientError", code: "DOCKER_UNREACHABLE" });
+});
