@@ -1,4 +1,4 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { StateType } from "../../../src/prefect-api/states.ts";
@@ -155,12 +155,7 @@ async function findLeft(chaos: ChaosStage): Promise<[string[], string[], string[
   const home = join(chaos.stage.folder, "worker");
   const list = async (folder: string) =>
     (await readdir(join(home, folder)).catch(() => [])).map((name) => `${folder}/${name}`);
-  const notes = await Promise.all(["claims", "processes"].map(list));
-  return [await chaos.listContainers(), await listEngines(chaos.stage.folder), notes.flat()];
-}
-
-async function listEngines(folder: string): Promise<string[]> {
-  const names = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const commands = await Promise.all(names.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
-  return commands.filter((command) => command.includes(`${folder}/chaos.py`)).map((line) => line.replaceAll("\0", " "));
+  const engines = await chaos.stage.listEngines();
+  const notes = await Promise.all(["claims"].map(list));
+  return [await chaos.listContainers(), engines.map(({ command }) => command), notes.flat()];
 }

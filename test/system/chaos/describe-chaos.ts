@@ -13,7 +13,9 @@ import { STRIKES, type Strike } from "./strikes.ts";
 const ENDS = ["COMPLETED", "FAILED", "3", "COMPLETED"];
 const MAX_OPEN_RUNS = 12;
 const CREATE_MS = 250;
-const MAX_QUIET_MS = 3000;
+const MAX_QUIET_MS = 2000;
+/** Now and then something is struck before it works. */
+const MAX_COMING_UP_MS = 4000;
 
 /** A stream of runs in which everything is struck at random moments, and what must be true of all of them after it. */
 export function describeChaos(
@@ -41,6 +43,7 @@ export function describeChaos(
       });
 
       for (const what of drawEvenly(draw, STRIKES, moments)) {
+        await letWork(chaos);
         await new Promise((resolve) => setTimeout(resolve, draw() * MAX_QUIET_MS));
         if (await chaos.strike(what, draw)) {
           struck.set(what, (struck.get(what) ?? 0) + 1);
@@ -82,6 +85,15 @@ export function describeChaos(
       await waitUntil(async () => (await countOpen(chaos)) === 0, { timeoutMs: 60_000, what: "their end" });
     });
   });
+}
+
+/** Until a flow has begun since the last strike: what is still coming up has little to lose. */
+async function letWork(chaos: ChaosStage): Promise<void> {
+  const before = (await chaos.readWitness()).length;
+  const endAt = Date.now() + MAX_COMING_UP_MS;
+  while (Date.now() < endAt && (await chaos.readWitness()).length === before) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 function startStopwatch(): () => number {

@@ -26,13 +26,16 @@ def note(what):
 
 
 def propose(kind):
-    # One transition: an answer that got lost is asked for again.
-    state = {"type": kind, "state_details": {"transition_id": str(uuid.uuid4())}}
-    body = json.dumps({"state": state}).encode()
+    # One transition. When its answer got lost it is asked for again, and the plane, as Prefect's, answers REJECT with the
+    # state that it has: Prefect's engine goes on with that.
+    transition = str(uuid.uuid4())
+    body = json.dumps({"state": {"type": kind, "state_details": {"transition_id": transition}}}).encode()
     for _ in range(1200):
         try:
             request = urllib.request.Request(url, body, headers)
-            return json.load(urllib.request.urlopen(request, timeout=10))["status"]
+            answer = json.load(urllib.request.urlopen(request, timeout=10))
+            is_made = answer["state"] is not None and answer["state"]["state_details"]["transition_id"] == transition
+            return "ACCEPT" if is_made else answer["status"]
         except urllib.error.HTTPError as error:
             if error.code < 500:
                 note("error " + str(error.code))

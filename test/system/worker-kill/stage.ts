@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Machine } from "../../../scripts/setup/machine.ts";
@@ -82,9 +82,9 @@ export class Stage {
           };
   }
 
-  static async open(type: PlaceType, machine: Machine): Promise<Stage> {
+  static async open(type: PlaceType, machine: Machine, planeEnvironment: Record<string, string> = {}): Promise<Stage> {
     const folder = await mkdtemp(join(tmpdir(), "flowyard-kill-"));
-    const stage = new Stage(await startPlane(), folder, type, machine);
+    const stage = new Stage(await startPlane(planeEnvironment), folder, type, machine);
     await writeFile(join(folder, "engine.py"), ENGINE);
     await stage.client.workPools.create({ name: type, type });
     stage.#flowId = (await stage.client.flows.create({ name: "small" })).id;
@@ -156,14 +156,37 @@ export class Stage {
     return logs.filter(({ name }) => name.startsWith("flowyard.")).map(({ message }) => message);
   }
 
+  /** Engines of this stage that run, in containers or not, and the shells that wait for them. */
+  async listEngines(): Promise<{ pid: number; command: string }[]> {
+    const names = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+    const all = await Promise.all(
+      names.map(async (name) => ({
+        pid: Number(name),
+        command: (await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "")).replaceAll("\0", " "),
+      })),
+    );
+    return all.filter(({ command }) => command.includes(`${this.folder}/`) && command.includes(".py "));
+  }
+
   async close(): Promise<void> {
     for (const worker of this.#workers) {
       worker.child.kill("SIGKILL");
       await worker.finish(5000);
     }
+    for (const { pid } of await this.listEngines()) {
+      endProcess(pid);
+    }
     await this.killRelay();
     await this.plane[Symbol.asyncDispose]();
     await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended since it was listed.
   }
 }
 
