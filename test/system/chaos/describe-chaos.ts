@@ -22,7 +22,10 @@ export function describeChaos(
   type: PlaceType,
   { machine, skip, moments, seed }: { machine: Machine; skip: string | false; moments: number; seed: number },
 ): void {
-  describe(`${moments} strikes at random moments over ${type} runs (seed ${seed})`, { skip }, () => {
+  describe(`${moments} strikes at random moments over ${type} runs (seed ${seed})`, {
+    skip,
+    concurrency: false,
+  }, () => {
     let chaos: ChaosStage;
     before(async () => {
       chaos = await ChaosStage.open(type, machine);

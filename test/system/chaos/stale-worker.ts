@@ -11,7 +11,7 @@ const RETURN_MS = 60_000;
 
 /** A worker that stands still between claim and start, for longer than its claim lasts. */
 export function describeStaleWorker(type: PlaceType, machine: Machine, skip: string | false): void {
-  describe(`a ${type} worker that stands still for longer than its claim`, { skip }, () => {
+  describe(`a ${type} worker that stands still for longer than its claim`, { skip, concurrency: false }, () => {
     let chaos: ChaosStage;
     before(async () => {
       chaos = await ChaosStage.open(type, machine);
