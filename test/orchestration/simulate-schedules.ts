@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { z } from "zod";
+import { timestampFromDate } from "../../src/prefect-api/timestamp.ts";
 import { openStore } from "../../src/storage/open-store.ts";
 import { createDeployment, SetClock, schedule } from "./schedule-support.ts";
 import { readRows } from "./schedules/read-rows.ts";
@@ -91,11 +92,15 @@ export async function simulateYears(
     await store.transaction((tx) =>
       tx.deployments.setCatchUp(deployment.id, { policy: "all", max_lateness_seconds: 86_400 }),
     );
+    using workers = createWorkers(database);
     while (clock.now().getTime() < endOf(years)) {
       result.made += await schedule(store, clock.now());
       result.ticks += 1;
       const isOutage = random() < HOUR_MS / (7 * DAY_MS);
       result.outages += isOutage ? 1 : 0;
+      if (isOutage || result.ticks % TICKS_BETWEEN_STARTS === 0) {
+        workers.startDue(clock.now());
+      }
       if (isOutage || random() < HOUR_MS / (30 * DAY_MS)) {
         await store.close();
         store = await openStore({ database, clock });
@@ -113,6 +118,23 @@ export async function simulateYears(
 }
 
 const Fired = z.object({ schedule_id: z.string(), fire_at: z.string() });
+
+/** Some ten hours: well within the day after which a run that waits is left out. */
+const TICKS_BETWEEN_STARTS = 10;
+
+/** Workers take what is due: what still waits long after an outage would be left out then. */
+function createWorkers(database: string) {
+  const connection = new DatabaseSync(database, { timeout: 5000 });
+  connection.exec("pragma synchronous = off");
+  const start = connection.prepare(
+    `update flow_runs set state_type = 'RUNNING', state_name = 'Running', run_count = 1
+    where state_type = 'SCHEDULED' and next_scheduled_start_time <= ?`,
+  );
+  return {
+    startDue: (now: Date) => start.run(timestampFromDate(now)),
+    [Symbol.dispose]: () => connection.close(),
+  };
+}
 
 /** The minutes at which runs were made, for each schedule by its number. */
 function readFireTimes(database: string, numbers: ReadonlyMap<string, number>, endMs: number): Map<number, number[]> {
