@@ -14,7 +14,7 @@ import { repeat } from "./loop.ts";
 import { observeWorker } from "./observe-worker.ts";
 import { createRunOutput } from "./output.ts";
 import { pruneImages } from "./prune-images.ts";
-import { openRelay } from "./relay/open-relay.ts";
+import { openRelay, reviveRelay } from "./relay/open-relay.ts";
 import { prepareWorkPool } from "./work-pool.ts";
 import { runWorker } from "./worker.ts";
 import { openWorkerHome, type WorkerHome } from "./worker-home.ts";
@@ -31,6 +31,7 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
   const logger = createWorkerLogger(settings.logFormat, (line) => process.stderr.write(line));
   const observed = await observeWorker(settings, logger);
   const client = observed.client;
+  await reviveRelay(settings, logger);
   const { workPool, type, created } = await prepareWorkPool(client, settings);
   const engine = type === "docker" ? await findEngine(settings.engine) : undefined;
   const home = await openWorkerHome(settings.homeFolder, logger);

@@ -2,12 +2,14 @@ import type { z } from "zod";
 import { command, createConnection } from "../../src/client/http.ts";
 import type { Engine } from "../../src/docker/engine.ts";
 import type { CreateLog } from "../../src/prefect-api/logs.ts";
+import { errorMessage } from "../../src/shared/errors.ts";
 import type { Logger } from "../../src/shared/logger.ts";
 import type { WorkerSettings } from "../config.ts";
-import { findBridgeGateway } from "../infrastructure/bridge-gateway.ts";
+import { findBridgeGateway, isOnThisMachine } from "../infrastructure/bridge-gateway.ts";
 import { relayFolder } from "./config.ts";
 import { KEEP_OR_REFUSE_HEADER } from "./keep-or-refuse.ts";
 import { provideRelay, type RelayDependencies, stopRelay, watchRelay } from "./provide-relay.ts";
+import { findRegistration } from "./registration.ts";
 import type { RelayAccess } from "./run-environment.ts";
 import { buildRunAuthString } from "./run-token.ts";
 import { provideSecret } from "./secret.ts";
@@ -70,6 +72,28 @@ export async function openRelay(
   };
 }
 
+/**
+ * Starts the relay that this machine had again, if it is gone: its containers need it at once, also while the plane is
+ * away and no worker can start. Logs what keeps it from that.
+ */
+export async function reviveRelay(
+  settings: Pick<WorkerSettings, "relay" | "api" | "flowyardHome" | "relaySpoolBytes">,
+  logger: Logger,
+): Promise<void> {
+  const folder = relayFolder(settings.flowyardHome);
+  const known = await findRegistration(folder);
+  if (settings.relay !== "auto" || known === undefined || known.isAlive) {
+    return;
+  }
+  const { api, relaySpoolBytes: maxSpoolBytes } = settings;
+  const { hosts, port } = known;
+  try {
+    await provideRelay({ settings: { api, folder, hosts, port, maxSpoolBytes }, program: ownProgram(), logger });
+  } catch (error) {
+    logger.warn({ reason: errorMessage(error) }, "The relay of this machine could not be started again");
+  }
+}
+
 function buildAccess(
   secret: string,
   url: string | undefined,
@@ -103,7 +127,8 @@ async function decideHosts(engine: Engine | undefined): Promise<string[] | undef
   }
   // Docker Desktop hands `host.docker.internal` on to this loopback. On Linux the engine is on another machine, or this
   // process is in a container beside its runs.
-  return process.platform === "linux" || !engine.url.startsWith("unix:") ? undefined : ["127.0.0.1"];
+  const isHere = process.platform !== "linux" || (await isOnThisMachine(engine));
+  return engine.url.startsWith("unix:") && isHere ? ["127.0.0.1"] : undefined;
 }
 
 /** The CLI that this process is, to be started once more. */
