@@ -1,4 +1,4 @@
-import type { Kysely } from "kysely";
+import { type Kysely, type SqlBool, sql } from "kysely";
 import type { FlowRun } from "../prefect-api/flow-runs.ts";
 import type { State } from "../prefect-api/states.ts";
 import { type Timestamp, timestampFromDate } from "../prefect-api/timestamp.ts";
@@ -41,6 +41,9 @@ export type RenewedParts = Pick<
 const RUNS_PER_STATEMENT = 32;
 
 /** The runs that schedules make. */
+/** Literals, as in the condition of the index: a parameter would not be known to meet it. */
+const NEVER_BEGUN = sql<SqlBool>`state_type = 'SCHEDULED' and run_count = 0`;
+
 export class ScheduledFlowRunStore {
   readonly #db: Kysely<Database>;
   readonly #clock: Clock;
@@ -84,8 +87,7 @@ export class ScheduledFlowRunStore {
       .set({ ...partsToRow(parts), updated: now })
       .where("schedule_id", "=", scheduleId)
       .where("auto_scheduled", "=", 1)
-      .where("state_type", "=", "SCHEDULED")
-      .where("run_count", "=", 0)
+      .where(NEVER_BEGUN)
       .where("state_name", "!=", "AwaitingConcurrencySlot")
       .where("next_scheduled_start_time", ">", now)
       .execute();
@@ -96,10 +98,9 @@ export class ScheduledFlowRunStore {
     const result = await this.#db
       .deleteFrom("flow_runs")
       .where("schedule_id", "=", scheduleId)
-      .where("schedule_fire_at", "<", time)
+      .where("next_scheduled_start_time", "<", time)
       .where("auto_scheduled", "=", 1)
-      .where("state_type", "=", "SCHEDULED")
-      .where("run_count", "=", 0)
+      .where(NEVER_BEGUN)
       .where("state_name", "!=", "AwaitingConcurrencySlot")
       .executeTakeFirst();
     return Number(result.numDeletedRows);
@@ -114,8 +115,7 @@ export class ScheduledFlowRunStore {
       .deleteFrom("flow_runs")
       .where("schedule_id", "in", scheduleIds)
       .where("auto_scheduled", "=", 1)
-      .where("state_type", "=", "SCHEDULED")
-      .where("run_count", "=", 0)
+      .where(NEVER_BEGUN)
       .where("state_name", "!=", "AwaitingConcurrencySlot")
       .$if(which.futureOnly, (query) =>
         query.where("next_scheduled_start_time", ">", timestampFromDate(this.#clock.now())),

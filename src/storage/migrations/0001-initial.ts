@@ -205,6 +205,9 @@ const INDEXES = [
   "create index flow_runs_subflows on flow_runs (state_type) where parent_task_run_id is not null",
   "create index task_runs_open on task_runs (flow_run_id) where end_time is null",
   "create index leases_by_expiry on concurrency_leases (expires_at)",
+  // What waits of a schedule, however many of its runs are stored.
+  `create index flow_runs_waiting_by_schedule on flow_runs (schedule_id, next_scheduled_start_time)
+    where state_type = 'SCHEDULED' and run_count = 0`,
   // One run for each fire time of a schedule, however many planes make them; also finds the runs of a schedule.
   `create unique index flow_runs_by_fire_time on flow_runs (schedule_id, schedule_fire_at)
     where schedule_id is not null`,
