@@ -3,8 +3,8 @@ import type { Artifact, CreateArtifact, UpdateArtifact } from "../prefect-api/ar
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
 import type { Store } from "../storage/store.ts";
-import { announceChanges } from "./announce-changes.ts";
-import { tellArtifacts } from "./lifecycle-event.ts";
+import { announceChanges } from "./events/announce-changes.ts";
+import { tellArtifacts } from "./events/lifecycle-event.ts";
 
 export async function createArtifact(
   store: Pick<Store, "transaction">,

@@ -2,9 +2,9 @@ import type { Automation } from "../prefect-api/automations.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
 import type { Store, Tx } from "../storage/store.ts";
-import { announceChanges } from "./announce-changes.ts";
 import { listRelatedResources } from "./automation-resources.ts";
-import { tellAutomation } from "./lifecycle-event.ts";
+import { announceChanges } from "./events/announce-changes.ts";
+import { tellAutomation } from "./events/lifecycle-event.ts";
 
 /** Makes or replaces the automation, with what it is found by. */
 export async function putAutomation(tx: Tx, automation: Automation, owner: string | null, now: Date): Promise<void> {

@@ -8,11 +8,11 @@ import { errorMessage, UserError } from "../shared/errors.ts";
 import type { ConcurrencyLimit } from "../storage/concurrency-limits.ts";
 import type { DeploymentChanges } from "../storage/deployment-rows.ts";
 import type { Store, Tx } from "../storage/store.ts";
-import { announceDeployment, announceDeploymentChange } from "./announce-deployment.ts";
-import { renewRuns, replaceSchedules, saveScheduleChanges } from "./deployment-schedules.ts";
-import { hydrateParametersOf, listVariableNames } from "./hydrate-parameters.ts";
-import { findJobVariableProblem } from "./job-variables.ts";
-import { decideScheduleChanges } from "./schedule-changes.ts";
+import { announceDeployment, announceDeploymentChange } from "./events/announce-deployment.ts";
+import { hydrateParametersOf, listVariableNames } from "./flow-runs/hydrate-parameters.ts";
+import { findJobVariableProblem } from "./flow-runs/job-variables.ts";
+import { renewRuns, replaceSchedules, saveScheduleChanges } from "./schedules/deployment-schedules.ts";
+import { decideScheduleChanges } from "./schedules/schedule-changes.ts";
 import { getWorkPool } from "./work-pools.ts";
 import { ensureAgentQueue, ensureWorkQueue } from "./work-queues.ts";
 

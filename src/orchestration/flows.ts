@@ -3,8 +3,8 @@ import type { CreateFlow, Flow } from "../prefect-api/flows.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
 import type { Store, Tx } from "../storage/store.ts";
-import { announceChanges } from "./announce-changes.ts";
-import { tellFlow } from "./lifecycle-event.ts";
+import { announceChanges } from "./events/announce-changes.ts";
+import { tellFlow } from "./events/lifecycle-event.ts";
 
 /** Makes the flow, or answers the one of that name. */
 export function createFlow(

@@ -3,8 +3,8 @@ import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { CreateVariable, UpdateVariable, Variable } from "../prefect-api/variables.ts";
 import { hasCode, UserError } from "../shared/errors.ts";
 import type { Store, Tx } from "../storage/store.ts";
-import { announceChanges } from "./announce-changes.ts";
-import { tellVariable } from "./lifecycle-event.ts";
+import { announceChanges } from "./events/announce-changes.ts";
+import { tellVariable } from "./events/lifecycle-event.ts";
 
 type Key = { id: string } | { name: string };
 

@@ -8,10 +8,10 @@ import {
 } from "../prefect-api/work-pools.ts";
 import { hasCode, UserError } from "../shared/errors.ts";
 import type { Store, Tx } from "../storage/store.ts";
-import { announceChanges } from "./announce-changes.ts";
-import { decideStateTimestamp } from "./bookkeeping.ts";
-import { checkTemplateDefaults } from "./job-variables.ts";
-import { tellPool, tellPoolChange, tellQueue } from "./lifecycle-event.ts";
+import { announceChanges } from "./events/announce-changes.ts";
+import { tellPool, tellPoolChange, tellQueue } from "./events/lifecycle-event.ts";
+import { checkTemplateDefaults } from "./flow-runs/job-variables.ts";
+import { decideStateTimestamp } from "./states/bookkeeping.ts";
 
 const DEFAULT_QUEUE = { name: "default", description: "The work pool's default queue.", priority: 1 };
 /** Queues whose end is told when their pool goes; of more the pool alone is told. */

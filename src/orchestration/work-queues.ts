@@ -3,8 +3,8 @@ import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import type { CreateWorkQueue, UpdateWorkQueue, WorkQueue } from "../prefect-api/work-queues.ts";
 import { hasCode, UserError } from "../shared/errors.ts";
 import type { Store, Tx } from "../storage/store.ts";
-import { announceChanges } from "./announce-changes.ts";
-import { tellQueue, tellQueueChange } from "./lifecycle-event.ts";
+import { announceChanges } from "./events/announce-changes.ts";
+import { tellQueue, tellQueueChange } from "./events/lifecycle-event.ts";
 import { getWorkPool, insertWorkPool } from "./work-pools.ts";
 
 interface Pool {

@@ -6,7 +6,7 @@ import type {
   RawServerDefault,
 } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
-import type { LiveBus } from "../orchestration/live-bus.ts";
+import type { LiveBus } from "../orchestration/events/live-bus.ts";
 import type { SchemaCache } from "../prefect-api/json-schema.ts";
 import type { Clock } from "../shared/clock.ts";
 import type { Store } from "../storage/store.ts";

@@ -1,4 +1,4 @@
-import type { LiveBus } from "../orchestration/live-bus.ts";
+import type { LiveBus } from "../orchestration/events/live-bus.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { Announcement, Store } from "../storage/store.ts";
 

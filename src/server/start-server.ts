@@ -1,4 +1,4 @@
-import { LiveBus } from "../orchestration/live-bus.ts";
+import { LiveBus } from "../orchestration/events/live-bus.ts";
 import { systemClock } from "../shared/clock.ts";
 import { UserError } from "../shared/errors.ts";
 import { describeDatabase, openStore } from "../storage/open-store.ts";

@@ -43,7 +43,7 @@ export interface Holders {
 const MAX_COUNTED = 1000;
 const MAX_MESSAGE_CHARACTERS = 2000;
 
-/** Read-only questions about one flow run, each bounded: what `orchestration/explain-flow-run.ts` asks. */
+/** Read-only questions about one flow run, each bounded: what `orchestration/explain/explain-flow-run.ts` asks. */
 export class SituationStore {
   readonly #db: Kysely<Database>;
   readonly #clock: Clock;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { computeBlockChecksum } from "../../src/orchestration/block-checksum.ts";
+import { computeBlockChecksum } from "../../src/orchestration/blocks/block-checksum.ts";
 
 /** The fields of Prefect 3.9.1's own Secret block, as its client sends them. */
 const SECRET = {

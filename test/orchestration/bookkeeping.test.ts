@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
-import { buildParentTaskState, enterState, NO_STATE, type RunTimes } from "../../src/orchestration/bookkeeping.ts";
-import { decideTransition } from "../../src/orchestration/state-rules.ts";
-import { buildState, type StateDraft, type TransitionRun } from "../../src/orchestration/transition.ts";
+import {
+  buildParentTaskState,
+  enterState,
+  NO_STATE,
+  type RunTimes,
+} from "../../src/orchestration/states/bookkeeping.ts";
+import { decideTransition } from "../../src/orchestration/states/state-rules.ts";
+import { buildState, type StateDraft, type TransitionRun } from "../../src/orchestration/states/transition.ts";
 import { EmpiricalPolicy } from "../../src/prefect-api/flow-runs.ts";
 import { isTerminal, STATE_TYPES, type StateType } from "../../src/prefect-api/states.ts";
 import { addSeconds } from "../../src/prefect-api/timestamp.ts";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { enterState, NO_STATE } from "../../src/orchestration/bookkeeping.ts";
-import { buildProposedState } from "../../src/orchestration/transition.ts";
+import { enterState, NO_STATE } from "../../src/orchestration/states/bookkeeping.ts";
+import { buildProposedState } from "../../src/orchestration/states/transition.ts";
 import { EmpiricalPolicy, type FlowRun } from "../../src/prefect-api/flow-runs.ts";
 import { StateCreate } from "../../src/prefect-api/states.ts";
 import { timestampFromDate } from "../../src/prefect-api/timestamp.ts";

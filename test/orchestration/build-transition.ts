@@ -3,8 +3,8 @@ import type {
   StateDraft,
   Transition,
   TransitionRun,
-} from "../../src/orchestration/transition.ts";
-import { buildState } from "../../src/orchestration/transition.ts";
+} from "../../src/orchestration/states/transition.ts";
+import { buildState } from "../../src/orchestration/states/transition.ts";
 import { EmpiricalPolicy } from "../../src/prefect-api/flow-runs.ts";
 import type { State, StateType } from "../../src/prefect-api/states.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { matchesEventFilter } from "../../src/orchestration/event-filter.ts";
+import { matchesEventFilter } from "../../src/orchestration/events/event-filter.ts";
 import { EventFilter, type ReceivedEvent } from "../../src/prefect-api/events.ts";
 import { EARLIER, LATER, NOW } from "./build-transition.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, suite, test } from "node:test";
-import { expirePauses } from "../../src/orchestration/expire-pauses.ts";
+import { expirePauses } from "../../src/orchestration/states/expire-pauses.ts";
 import { addSeconds, timestampFromDate } from "../../src/prefect-api/timestamp.ts";
 import { insertFlowRun } from "./build-flow-run.ts";
 import { type LoopBench, openLoopBench } from "./loop-deps.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, suite, test } from "node:test";
-import { createTaskRun } from "../../src/orchestration/create-task-run.ts";
-import { finishCancelling } from "../../src/orchestration/finish-cancelling.ts";
-import { setFlowRunState } from "../../src/orchestration/set-flow-run-state.ts";
+import { createTaskRun } from "../../src/orchestration/flow-runs/create-task-run.ts";
+import { finishCancelling } from "../../src/orchestration/states/finish-cancelling.ts";
+import { setFlowRunState } from "../../src/orchestration/states/set-flow-run-state.ts";
 import type { FlowRun } from "../../src/prefect-api/flow-runs.ts";
 import type { StateType } from "../../src/prefect-api/states.ts";
 import { CreateTaskRun } from "../../src/prefect-api/task-runs.ts";

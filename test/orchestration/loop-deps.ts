@@ -1,5 +1,5 @@
-import { LiveBus } from "../../src/orchestration/live-bus.ts";
-import type { LoopDeps } from "../../src/orchestration/mark-late-runs.ts";
+import { LiveBus } from "../../src/orchestration/events/live-bus.ts";
+import type { LoopDeps } from "../../src/orchestration/states/mark-late-runs.ts";
 import type { ReceivedEvent } from "../../src/prefect-api/events.ts";
 import { silentLogger } from "../../src/shared/logger.ts";
 import { openTestStore } from "../support/open-test-store.ts";

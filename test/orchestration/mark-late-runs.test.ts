@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, suite, test } from "node:test";
-import { markLateRuns } from "../../src/orchestration/mark-late-runs.ts";
-import { setFlowRunState } from "../../src/orchestration/set-flow-run-state.ts";
+import { markLateRuns } from "../../src/orchestration/states/mark-late-runs.ts";
+import { setFlowRunState } from "../../src/orchestration/states/set-flow-run-state.ts";
 import { addSeconds, timestampFromDate } from "../../src/prefect-api/timestamp.ts";
 import { insertFlowRun } from "./build-flow-run.ts";
 import { insertDeployment } from "./insert-deployment.ts";

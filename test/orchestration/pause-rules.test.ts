@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { decideTransition } from "../../src/orchestration/state-rules.ts";
-import { buildState, type Decision } from "../../src/orchestration/transition.ts";
+import { decideTransition } from "../../src/orchestration/states/state-rules.ts";
+import { buildState, type Decision } from "../../src/orchestration/states/transition.ts";
 import { EmpiricalPolicy } from "../../src/prefect-api/flow-runs.ts";
 import { buildTransition, EARLIER, LATER } from "./build-transition.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, suite, test } from "node:test";
-import { LiveBus } from "../../src/orchestration/live-bus.ts";
-import { receiveEvents } from "../../src/orchestration/receive-events.ts";
+import { LiveBus } from "../../src/orchestration/events/live-bus.ts";
+import { receiveEvents } from "../../src/orchestration/events/receive-events.ts";
 import { Event, type ReceivedEvent } from "../../src/prefect-api/events.ts";
 import { addSeconds } from "../../src/prefect-api/timestamp.ts";
 import { openTestStore, type TestStore } from "../support/open-test-store.ts";

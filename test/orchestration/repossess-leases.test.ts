@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { acquireSlots, renewLease } from "../../src/orchestration/acquire-slots.ts";
-import { repossessLeases } from "../../src/orchestration/repossess-leases.ts";
+import { acquireSlots, renewLease } from "../../src/orchestration/slots/acquire-slots.ts";
+import { repossessLeases } from "../../src/orchestration/slots/repossess-leases.ts";
 import { timestampFromDate } from "../../src/prefect-api/timestamp.ts";
 import { hasCode } from "../../src/shared/errors.ts";
 import { type LoopBench, openLoopBench } from "./loop-deps.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, suite, test } from "node:test";
-import { resumeFlowRun } from "../../src/orchestration/resume-flow-run.ts";
-import { setFlowRunState } from "../../src/orchestration/set-flow-run-state.ts";
+import { resumeFlowRun } from "../../src/orchestration/states/resume-flow-run.ts";
+import { setFlowRunState } from "../../src/orchestration/states/set-flow-run-state.ts";
 import { EmpiricalPolicy } from "../../src/prefect-api/flow-runs.ts";
 import { StateCreate } from "../../src/prefect-api/states.ts";
 import { insertFlowRun } from "./build-flow-run.ts";

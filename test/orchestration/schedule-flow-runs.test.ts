@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createSchedules, deleteSchedule, updateSchedule } from "../../src/orchestration/deployment-schedules.ts";
 import { setDeploymentPaused, updateDeployment } from "../../src/orchestration/deployments.ts";
-import { scheduleDeployment } from "../../src/orchestration/schedule-deployment.ts";
+import {
+  createSchedules,
+  deleteSchedule,
+  updateSchedule,
+} from "../../src/orchestration/schedules/deployment-schedules.ts";
+import { scheduleDeployment } from "../../src/orchestration/schedules/schedule-deployment.ts";
 import { SchemaCache } from "../../src/prefect-api/json-schema.ts";
 import { CreateDeploymentSchedule } from "../../src/prefect-api/schedules.ts";
 import type { Store } from "../../src/storage/store.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { updateSchedule } from "../../src/orchestration/deployment-schedules.ts";
+import { updateSchedule } from "../../src/orchestration/schedules/deployment-schedules.ts";
 import { openStore } from "../../src/storage/open-store.ts";
 import { takePostgresDatabase, testDatabaseKind } from "../support/test-database.ts";
 import { createDeployment, listRuns, SetClock, schedule } from "./schedule-support.ts";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { saveDeployment } from "../../src/orchestration/deployments.ts";
-import { scheduleFlowRuns } from "../../src/orchestration/schedule-flow-runs.ts";
+import { scheduleFlowRuns } from "../../src/orchestration/schedules/schedule-flow-runs.ts";
 import { CreateDeployment, type Deployment } from "../../src/prefect-api/deployments.ts";
 import type { FlowRun } from "../../src/prefect-api/flow-runs.ts";
 import { SchemaCache } from "../../src/prefect-api/json-schema.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, suite, test } from "node:test";
-import { LiveBus } from "../../src/orchestration/live-bus.ts";
-import { type StateProposal, setFlowRunState } from "../../src/orchestration/set-flow-run-state.ts";
+import { LiveBus } from "../../src/orchestration/events/live-bus.ts";
+import { type StateProposal, setFlowRunState } from "../../src/orchestration/states/set-flow-run-state.ts";
 import type { ReceivedEvent } from "../../src/prefect-api/events.ts";
 import { StateCreate } from "../../src/prefect-api/states.ts";
 import { timestampFromDate } from "../../src/prefect-api/timestamp.ts";

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import { acquireSlots, releaseLease, releaseSlots, renewLease } from "../../src/orchestration/acquire-slots.ts";
-import { createLimit, getLimit, updateLimit } from "../../src/orchestration/concurrency-limits.ts";
+import { acquireSlots, releaseLease, releaseSlots, renewLease } from "../../src/orchestration/slots/acquire-slots.ts";
+import { createLimit, getLimit, updateLimit } from "../../src/orchestration/slots/concurrency-limits.ts";
 import { hasCode } from "../../src/shared/errors.ts";
 import { openTestStore } from "../support/open-test-store.ts";
 

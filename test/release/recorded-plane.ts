@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { z } from "zod";
 import { createPrefectClient, type PrefectClient } from "../../src/client/prefect-client.ts";
-import { LiveBus } from "../../src/orchestration/live-bus.ts";
+import { LiveBus } from "../../src/orchestration/events/live-bus.ts";
 import { isMapping } from "../../src/prefect-api/templating.ts";
 import workerMetadata from "../../src/prefect-api/worker-metadata.json" with { type: "json" };
 import { buildApp } from "../../src/server/app.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { handOnSlots } from "../../src/orchestration/hand-on-slots.ts";
+import { handOnSlots } from "../../src/orchestration/slots/hand-on-slots.ts";
 import { addSeconds, timestampFromDate } from "../../src/prefect-api/timestamp.ts";
 import { silentLogger } from "../../src/shared/logger.ts";
 import { buildTestPlane, type TestPlane } from "../support/build-test-plane.ts";

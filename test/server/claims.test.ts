@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { ClaimedFlowRun, RenewedClaim } from "../../src/flowyard-api/claims.ts";
-import { endExpiredClaims } from "../../src/orchestration/end-expired-claims.ts";
+import { endExpiredClaims } from "../../src/orchestration/claims/end-expired-claims.ts";
 import { silentLogger } from "../../src/shared/logger.ts";
 import { buildTestPlane, type TestPlane } from "../support/build-test-plane.ts";
 import { call } from "./call.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { IMAGE_PULL_EVENT } from "../../src/flowyard-api/run-events.ts";
-import { endExpiredClaims } from "../../src/orchestration/end-expired-claims.ts";
+import { endExpiredClaims } from "../../src/orchestration/claims/end-expired-claims.ts";
 import { addSeconds, timestampFromDate } from "../../src/prefect-api/timestamp.ts";
 import { silentLogger } from "../../src/shared/logger.ts";
 import { buildTestPlane, type TestPlane } from "../support/build-test-plane.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { markLateRuns } from "../../src/orchestration/mark-late-runs.ts";
+import { markLateRuns } from "../../src/orchestration/states/mark-late-runs.ts";
 import { silentLogger } from "../../src/shared/logger.ts";
 import { buildTestPlane } from "../support/build-test-plane.ts";
 import { call } from "./call.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { LiveBus } from "../../src/orchestration/live-bus.ts";
+import { LiveBus } from "../../src/orchestration/events/live-bus.ts";
 import { buildApp } from "../../src/server/app.ts";
 import type { App } from "../../src/server/app-deps.ts";
 import { relayAnnouncements } from "../../src/server/relay-announcements.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, suite, test } from "node:test";
 import { z } from "zod";
-import { receiveEvents } from "../../src/orchestration/receive-events.ts";
+import { receiveEvents } from "../../src/orchestration/events/receive-events.ts";
 import { Event } from "../../src/prefect-api/events.ts";
 import type { Log } from "../../src/prefect-api/logs.ts";
 import { addSeconds, timestampFromDate } from "../../src/prefect-api/timestamp.ts";

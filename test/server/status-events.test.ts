@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { announceStatuses } from "../../src/orchestration/announce-statuses.ts";
+import { announceStatuses } from "../../src/orchestration/events/announce-statuses.ts";
 import { silentLogger } from "../../src/shared/logger.ts";
 import { buildTestPlane, type TestPlane } from "../support/build-test-plane.ts";
 import { call } from "./call.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { LiveBus } from "../../src/orchestration/live-bus.ts";
+import { LiveBus } from "../../src/orchestration/events/live-bus.ts";
 import { buildApp } from "../../src/server/app.ts";
 import type { Loop } from "../../src/server/loops/loop.ts";
 import { LoopRunner } from "../../src/server/loops/run-loops.ts";

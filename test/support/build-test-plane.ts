@@ -1,4 +1,4 @@
-import { LiveBus } from "../../src/orchestration/live-bus.ts";
+import { LiveBus } from "../../src/orchestration/events/live-bus.ts";
 import { buildApp } from "../../src/server/app.ts";
 import type { App } from "../../src/server/app-deps.ts";
 import { Credentials } from "../../src/server/auth.ts";

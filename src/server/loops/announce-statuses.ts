@@ -1,4 +1,4 @@
-import { announceStatuses } from "../../orchestration/announce-statuses.ts";
+import { announceStatuses } from "../../orchestration/events/announce-statuses.ts";
 import type { Loop, LoopDeps } from "./loop.ts";
 
 /** Also woken by what is likely to change a status: a heartbeat, a poll, a pause. */

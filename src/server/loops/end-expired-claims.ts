@@ -1,5 +1,10 @@
-import { CLAIM_GRACE_SECONDS, type ClaimWatch, mayEndClaims, watchClaims } from "../../orchestration/claim-grace.ts";
-import { endExpiredClaims } from "../../orchestration/end-expired-claims.ts";
+import {
+  CLAIM_GRACE_SECONDS,
+  type ClaimWatch,
+  mayEndClaims,
+  watchClaims,
+} from "../../orchestration/claims/claim-grace.ts";
+import { endExpiredClaims } from "../../orchestration/claims/end-expired-claims.ts";
 import type { Loop, LoopDeps } from "./loop.ts";
 
 /** A third of the shortest lease is what a worker has for its renewals; a lost run waits no longer than this besides. */

@@ -1,4 +1,4 @@
-import { expirePauses } from "../../orchestration/expire-pauses.ts";
+import { expirePauses } from "../../orchestration/states/expire-pauses.ts";
 import type { Loop, LoopDeps } from "./loop.ts";
 
 const EVERY_MS = 5000;

@@ -1,4 +1,4 @@
-import { finishCancelling } from "../../orchestration/finish-cancelling.ts";
+import { finishCancelling } from "../../orchestration/states/finish-cancelling.ts";
 import type { LoopSettings } from "../config.ts";
 import type { Loop, LoopDeps } from "./loop.ts";
 

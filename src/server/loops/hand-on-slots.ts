@@ -1,4 +1,4 @@
-import { handOnSlots } from "../../orchestration/hand-on-slots.ts";
+import { handOnSlots } from "../../orchestration/slots/hand-on-slots.ts";
 import type { Loop, LoopDeps } from "./loop.ts";
 
 /** A slot that became free is taken within a second. */

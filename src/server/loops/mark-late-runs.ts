@@ -1,4 +1,4 @@
-import { markLateRuns } from "../../orchestration/mark-late-runs.ts";
+import { markLateRuns } from "../../orchestration/states/mark-late-runs.ts";
 import type { LoopSettings } from "../config.ts";
 import type { Loop, LoopDeps } from "./loop.ts";
 

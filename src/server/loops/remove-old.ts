@@ -1,4 +1,4 @@
-import { removeOld } from "../../orchestration/remove-old.ts";
+import { removeOld } from "../../orchestration/flow-runs/remove-old.ts";
 import { sleep } from "../../shared/abort.ts";
 import type { LoopSettings } from "../config.ts";
 import type { Loop, LoopDeps } from "./loop.ts";

@@ -1,4 +1,4 @@
-import { repossessLeases } from "../../orchestration/repossess-leases.ts";
+import { repossessLeases } from "../../orchestration/slots/repossess-leases.ts";
 import type { Loop, LoopDeps } from "./loop.ts";
 
 const EVERY_MS = 15_000;

@@ -1,4 +1,4 @@
-import { scheduleFlowRuns } from "../../orchestration/schedule-flow-runs.ts";
+import { scheduleFlowRuns } from "../../orchestration/schedules/schedule-flow-runs.ts";
 import type { LoopSettings } from "../config.ts";
 import type { Loop, LoopDeps } from "./loop.ts";
 

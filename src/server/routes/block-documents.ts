@@ -4,7 +4,7 @@ import {
   deleteBlockDocument,
   readBlockDocument,
   updateBlockDocument,
-} from "../../orchestration/block-documents.ts";
+} from "../../orchestration/blocks/block-documents.ts";
 import { BlockSchemaFilter, CreateBlockDocument, UpdateBlockDocument } from "../../prefect-api/blocks.ts";
 import { paging } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";

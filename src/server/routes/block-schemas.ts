@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { computeBlockChecksum } from "../../orchestration/block-checksum.ts";
+import { computeBlockChecksum } from "../../orchestration/blocks/block-checksum.ts";
 import { type BlockSchema, BlockSchemaFilter, CreateBlockSchema } from "../../prefect-api/blocks.ts";
 import { paging } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";

@@ -1,6 +1,11 @@
 import { z } from "zod";
-import { readBlockDocument } from "../../orchestration/block-documents.ts";
-import { createBlockType, deleteBlockType, getBlockType, updateBlockType } from "../../orchestration/block-types.ts";
+import { readBlockDocument } from "../../orchestration/blocks/block-documents.ts";
+import {
+  createBlockType,
+  deleteBlockType,
+  getBlockType,
+  updateBlockType,
+} from "../../orchestration/blocks/block-types.ts";
 import { BlockSchemaFilter, CreateBlockType, UpdateBlockType } from "../../prefect-api/blocks.ts";
 import { paging } from "../../prefect-api/filters.ts";
 import { MAX_PAGE_SIZE, Uuid } from "../../prefect-api/primitives.ts";

@@ -5,7 +5,7 @@ import {
   deleteFlowRuns,
   deleteFlows,
   setFlowRunStates,
-} from "../../orchestration/bulk-changes.ts";
+} from "../../orchestration/flow-runs/bulk-changes.ts";
 import {
   BulkCreateFlowRuns,
   BulkDeleteDeployments,

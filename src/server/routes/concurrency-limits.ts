@@ -6,9 +6,9 @@ import {
   releaseLease,
   releaseSlots,
   renewLease,
-} from "../../orchestration/acquire-slots.ts";
-import { createLimit, deleteLimit, getLimit, updateLimit } from "../../orchestration/concurrency-limits.ts";
-import { listSlotHolders } from "../../orchestration/list-slot-holders.ts";
+} from "../../orchestration/slots/acquire-slots.ts";
+import { createLimit, deleteLimit, getLimit, updateLimit } from "../../orchestration/slots/concurrency-limits.ts";
+import { listSlotHolders } from "../../orchestration/slots/list-slot-holders.ts";
 import {
   CreateConcurrencyLimit,
   Decrement,

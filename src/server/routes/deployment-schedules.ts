@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { createSchedules, deleteSchedule, updateSchedule } from "../../orchestration/deployment-schedules.ts";
+import { createSchedules, deleteSchedule, updateSchedule } from "../../orchestration/schedules/deployment-schedules.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { CreateDeploymentSchedule, MAX_SCHEDULES, UpdateDeploymentSchedule } from "../../prefect-api/schedules.ts";
 import { UserError } from "../../shared/errors.ts";

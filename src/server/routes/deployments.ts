@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { createFlowRunFromDeployment } from "../../orchestration/create-flow-run.ts";
 import {
   deleteDeployment,
   findParameterProblem,
@@ -8,7 +7,8 @@ import {
   setDeploymentPaused,
   updateDeployment,
 } from "../../orchestration/deployments.ts";
-import { scheduleDeployment } from "../../orchestration/schedule-deployment.ts";
+import { createFlowRunFromDeployment } from "../../orchestration/flow-runs/create-flow-run.ts";
+import { scheduleDeployment } from "../../orchestration/schedules/schedule-deployment.ts";
 import {
   CreateDeployment,
   CreateFlowRunFromDeployment,

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { matchesEventFilter } from "../../orchestration/event-filter.ts";
-import { receiveEvents } from "../../orchestration/receive-events.ts";
+import { matchesEventFilter } from "../../orchestration/events/event-filter.ts";
+import { receiveEvents } from "../../orchestration/events/receive-events.ts";
 import { Event, EventFilter, type ReceivedEvent } from "../../prefect-api/events.ts";
 import { Timestamp } from "../../prefect-api/timestamp.ts";
 import { UserError } from "../../shared/errors.ts";

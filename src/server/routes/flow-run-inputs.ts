@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { createFlowRunInput, deleteFlowRunInput } from "../../orchestration/flow-run-inputs.ts";
+import { createFlowRunInput, deleteFlowRunInput } from "../../orchestration/flow-runs/flow-run-inputs.ts";
 import { CreateFlowRunInput, FilterFlowRunInputs } from "../../prefect-api/flow-run-inputs.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { UserError } from "../../shared/errors.ts";

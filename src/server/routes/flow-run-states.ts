@@ -1,8 +1,8 @@
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { FENCING_TOKEN_HEADER } from "../../flowyard-api/claims.ts";
-import { resumeFlowRun } from "../../orchestration/resume-flow-run.ts";
-import { setFlowRunState } from "../../orchestration/set-flow-run-state.ts";
+import { resumeFlowRun } from "../../orchestration/states/resume-flow-run.ts";
+import { setFlowRunState } from "../../orchestration/states/set-flow-run-state.ts";
 import { JsonObject, Uuid } from "../../prefect-api/primitives.ts";
 import { SetState } from "../../prefect-api/states.ts";
 import { UserError } from "../../shared/errors.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { createFlowRun } from "../../orchestration/create-flow-run.ts";
-import { addFlowRunLabels, deleteFlowRun, updateFlowRun } from "../../orchestration/update-flow-run.ts";
+import { createFlowRun } from "../../orchestration/flow-runs/create-flow-run.ts";
+import { addFlowRunLabels, deleteFlowRun, updateFlowRun } from "../../orchestration/flow-runs/update-flow-run.ts";
 import { FilterFlowRuns, WorkQueueFilter } from "../../prefect-api/filters.ts";
 import { CreateFlowRun, UpdateFlowRun } from "../../prefect-api/flow-runs.ts";
 import { Labels, Uuid } from "../../prefect-api/primitives.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { recordLogs } from "../../orchestration/record-logs.ts";
+import { recordLogs } from "../../orchestration/events/record-logs.ts";
 import { FilterLogs } from "../../prefect-api/filters.ts";
 import { CreateLog } from "../../prefect-api/logs.ts";
 import type { App, AppDeps } from "../app-deps.ts";

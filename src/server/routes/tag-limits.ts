@@ -7,7 +7,7 @@ import {
   releaseTagSlots,
   resetTagLimit,
   saveTagLimit,
-} from "../../orchestration/tag-limits.ts";
+} from "../../orchestration/slots/tag-limits.ts";
 import { paging } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { ChangeTagSlots, CreateTagLimit, ResetTagLimit } from "../../prefect-api/tag-limits.ts";

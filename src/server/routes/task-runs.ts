@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { createTaskRun } from "../../orchestration/create-task-run.ts";
-import { setTaskRunState } from "../../orchestration/set-task-run-state.ts";
+import { createTaskRun } from "../../orchestration/flow-runs/create-task-run.ts";
+import { setTaskRunState } from "../../orchestration/states/set-task-run-state.ts";
 import { FilterTaskRuns } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";
 import { historyKeys } from "../../prefect-api/run-history.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { getScheduledFlowRuns } from "../../orchestration/get-scheduled-flow-runs.ts";
-import { findTemplateProblem } from "../../orchestration/job-variables.ts";
+import { getScheduledFlowRuns } from "../../orchestration/flow-runs/get-scheduled-flow-runs.ts";
+import { findTemplateProblem } from "../../orchestration/flow-runs/job-variables.ts";
 import { createWorkPool, deleteWorkPool, getWorkPool, updateWorkPool } from "../../orchestration/work-pools.ts";
 import { FilterWorkPools } from "../../prefect-api/filters.ts";
 import type { JsonObject } from "../../prefect-api/primitives.ts";

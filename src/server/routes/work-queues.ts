@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { getDeploymentRuns, getWorkQueueRuns } from "../../orchestration/get-scheduled-flow-runs.ts";
+import { getDeploymentRuns, getWorkQueueRuns } from "../../orchestration/flow-runs/get-scheduled-flow-runs.ts";
 import { createWorkQueue, deleteWorkQueue, updateWorkQueue } from "../../orchestration/work-queues.ts";
 import { FilterWorkQueues } from "../../prefect-api/filters.ts";
 import { Uuid } from "../../prefect-api/primitives.ts";

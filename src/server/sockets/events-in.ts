@@ -1,6 +1,6 @@
 import type { WebSocket } from "@fastify/websocket";
 import type { FastifyRequest } from "fastify";
-import { receiveEvents } from "../../orchestration/receive-events.ts";
+import { receiveEvents } from "../../orchestration/events/receive-events.ts";
 import { Event } from "../../prefect-api/events.ts";
 import { CLOSE_FAILED, CLOSE_MALFORMED } from "../../prefect-api/socket-messages.ts";
 import { FrameReader } from "../../sockets/frame-reader.ts";

@@ -1,6 +1,6 @@
 import type { WebSocket } from "@fastify/websocket";
 import type { FastifyRequest } from "fastify";
-import { matchesEventFilter } from "../../orchestration/event-filter.ts";
+import { matchesEventFilter } from "../../orchestration/events/event-filter.ts";
 import { EventFilter, type ReceivedEvent } from "../../prefect-api/events.ts";
 import { CLOSE_OVERLOADED } from "../../prefect-api/socket-messages.ts";
 import { addSeconds, timestampFromDate } from "../../prefect-api/timestamp.ts";

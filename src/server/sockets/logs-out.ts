@@ -1,6 +1,6 @@
 import type { WebSocket } from "@fastify/websocket";
 import type { FastifyRequest } from "fastify";
-import { matchesLogFilter } from "../../orchestration/log-filter.ts";
+import { matchesLogFilter } from "../../orchestration/events/log-filter.ts";
 import { LogFilter } from "../../prefect-api/filters.ts";
 import { FrameReader } from "../../sockets/frame-reader.ts";
 import { keepAlive } from "../../sockets/socket-support.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { CatchUp } from "../../../flowyard-api/catch-up.ts";
-import { getCatchUp, setCatchUp } from "../../../orchestration/catch-up.ts";
+import { getCatchUp, setCatchUp } from "../../../orchestration/schedules/catch-up.ts";
 import { Uuid } from "../../../prefect-api/primitives.ts";
 import type { App, AppDeps } from "../../app-deps.ts";
 

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { type ClaimedFlowRun, ClaimFlowRuns, RenewClaims } from "../../../flowyard-api/claims.ts";
-import { claimFlowRuns, type TakenRun } from "../../../orchestration/claim-flow-runs.ts";
-import { recordPoll } from "../../../orchestration/get-scheduled-flow-runs.ts";
-import { listChangedImages, renewClaims } from "../../../orchestration/renew-claims.ts";
+import { claimFlowRuns, type TakenRun } from "../../../orchestration/claims/claim-flow-runs.ts";
+import { listChangedImages, renewClaims } from "../../../orchestration/claims/renew-claims.ts";
+import { recordPoll } from "../../../orchestration/flow-runs/get-scheduled-flow-runs.ts";
 import { getWorkPool } from "../../../orchestration/work-pools.ts";
 import { isDraining } from "../../../orchestration/workers.ts";
 import { secondsBetween, timestampFromDate } from "../../../prefect-api/timestamp.ts";

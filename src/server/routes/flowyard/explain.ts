@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { explainFlowRun } from "../../../orchestration/explain-flow-run.ts";
+import { explainFlowRun } from "../../../orchestration/explain/explain-flow-run.ts";
 import { Uuid } from "../../../prefect-api/primitives.ts";
 import type { App, RouteDeps } from "../../app-deps.ts";
 

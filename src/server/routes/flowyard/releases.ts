@@ -10,7 +10,7 @@ import {
   planRollback,
   type ReleaseOutcome,
   rollBack,
-} from "../../../orchestration/releases.ts";
+} from "../../../orchestration/releases/releases.ts";
 import { Uuid } from "../../../prefect-api/primitives.ts";
 import { ERROR_CODES } from "../../../shared/error-codes.ts";
 import type { App, RouteDeps } from "../../app-deps.ts";

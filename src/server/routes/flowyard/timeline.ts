@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { buildRunTimeline } from "../../../orchestration/build-run-timeline.ts";
+import { buildRunTimeline } from "../../../orchestration/explain/build-run-timeline.ts";
 import { Uuid } from "../../../prefect-api/primitives.ts";
 import type { App, RouteDeps } from "../../app-deps.ts";
 
