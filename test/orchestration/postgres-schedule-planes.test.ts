@@ -2,15 +2,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { updateSchedule } from "../../src/orchestration/schedules/deployment-schedules.ts";
 import { openStore } from "../../src/storage/open-store.ts";
-import { takePostgresDatabase, testDatabaseKind } from "../support/test-database.ts";
+import { takePostgresDatabase } from "../support/test-database.ts";
 import { createDeployment, listRuns, SetClock, schedule } from "./schedule-support.ts";
 
 const PLANES = 4;
 const SCHEDULES = 60;
-/** One database can have several planes, and a SQLite file cannot. */
-const skip = testDatabaseKind === "postgres" ? false : "a SQLite file belongs to one plane";
 
-describe("planes on one database", { skip }, () => {
+describe("planes on one database", () => {
   test("make each run once while they all tick at once, and while schedules change", async () => {
     const clock = new SetClock("2026-11-24T12:00:00.500Z");
     await using database = await takePostgresDatabase();
