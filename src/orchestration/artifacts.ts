@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { v7 as uuidv7 } from "uuid";
 import type { Artifact, CreateArtifact, UpdateArtifact } from "../prefect-api/artifacts.ts";
 import { timestampFromDate } from "../prefect-api/timestamp.ts";
 import { UserError } from "../shared/errors.ts";
@@ -13,7 +13,8 @@ export async function createArtifact(
 ): Promise<Artifact> {
   const timestamp = timestampFromDate(now);
   const artifact = {
-    id: randomUUID(),
+    // Version 7: of two of one instant the later one is the latest.
+    id: uuidv7(),
     created: timestamp,
     updated: timestamp,
     key: body.key ?? null,

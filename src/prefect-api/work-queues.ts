@@ -2,6 +2,9 @@ import { z } from "zod";
 import { JsonObject, ObjectName, Uuid } from "./primitives.ts";
 import { Timestamp } from "./timestamp.ts";
 
+/** What Prefect's PostgreSQL takes; making room for a queue pushes others beyond the numbers that can be read back. */
+const MAX_PRIORITY = 2 ** 31 - 1;
+
 export const WorkQueueStatus = z.enum(["READY", "NOT_READY", "PAUSED"]);
 
 export const WorkQueue = z.object({
@@ -27,7 +30,7 @@ export const CreateWorkQueue = z.strictObject({
   description: z.string().nullish(),
   is_paused: z.boolean().default(false),
   concurrency_limit: z.number().int().nonnegative().nullish(),
-  priority: z.number().int().positive().nullish(),
+  priority: z.number().int().positive().max(MAX_PRIORITY).nullish(),
   filter: JsonObject.nullish(),
 });
 export type CreateWorkQueue = z.infer<typeof CreateWorkQueue>;
@@ -37,7 +40,7 @@ export const UpdateWorkQueue = z.strictObject({
   description: z.string().nullish(),
   is_paused: z.boolean().nullish(),
   concurrency_limit: z.number().int().nonnegative().nullish(),
-  priority: z.number().int().positive().nullish(),
+  priority: z.number().int().positive().max(MAX_PRIORITY).nullish(),
   last_polled: Timestamp.nullish(),
   filter: JsonObject.nullish(),
 });

@@ -161,10 +161,11 @@ function describeInfrastructure(name: string, skip: string | false, openPlace: (
       const reading = readAll(run, {}, leaving.signal);
       await waitForFirstLine(run);
 
+      const stopped = [watching, reading].map((promise) => assert.rejects(promise, { name: "AbortError" }));
+
       leaving.abort();
 
-      await assert.rejects(watching, { name: "AbortError" });
-      await assert.rejects(reading, { name: "AbortError" });
+      await Promise.all(stopped);
       assert.equal((await find(run))?.status, "running");
       await run.remove();
     });

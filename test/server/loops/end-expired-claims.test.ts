@@ -44,7 +44,11 @@ async function openPlane() {
 async function startRun(plane: TestPlane) {
   const { id } = await createDeployment(plane);
   const run = await createRun(plane, id);
-  const taken = await call(plane, "POST", "/flowyard/work_pools/pool/claim", { worker_name: "worker", capacity: 1 });
+  const taken = await call(plane, "POST", "/flowyard/work_pools/pool/claim", {
+    worker_name: "worker",
+    worker_instance: "first start",
+    capacity: 1,
+  });
   const renew = async () => {
     const { id: claim, fencing_token } = taken.body.claimed[0].claim;
     const claims = [{ id: claim, fencing_token, started: true }];
