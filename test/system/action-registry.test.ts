@@ -105,7 +105,7 @@ describe("a registry that does not take the image", { skip }, () => {
     ],
     [
       "has had enough (429)",
-      /^(REGISTRY_UNREACHABLE|REGISTRY_BUSY)$/,
+      /^REGISTRY_RATE_LIMITED$/,
       () => ({ status: 429, code: "TOOMANYREQUESTS", headers: { "retry-after": "1" } }),
     ],
     // Only at manifests: an engine tries each layer again for most of a minute.
