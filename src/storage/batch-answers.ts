@@ -42,7 +42,7 @@ export class BatchAnswers {
       this.#forgetWhatChanges(statement);
       return this.#run(statement);
     }
-    const key = `${statement.parameters.join(" ")} ${statement.sql}`;
+    const key = `${JSON.stringify(statement.parameters)} ${statement.sql}`;
     const kept = this.#kept.get(key);
     if (kept !== undefined) {
       return kept.answer;
