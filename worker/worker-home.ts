@@ -1,10 +1,11 @@
 import { createHash, randomUUID } from "node:crypto";
-import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { errorMessage } from "../src/shared/errors.ts";
 import { type Logger, silentLogger } from "../src/shared/logger.ts";
 import { findProcessStart } from "./process-identity.ts";
+import { readParsed, writeFirst, writeWhole } from "./whole-files.ts";
 
 const Registration = z.object({ pid: z.number(), started: z.string() });
 
@@ -74,6 +75,8 @@ export async function openWorkerHome(folder: string, logger: Logger = silentLogg
   for (const path of [workers, runs, claims, images]) {
     await mkdir(path, { recursive: true, mode: 0o700 });
   }
+  await writeFirst(join(folder, "id"), randomUUID());
+  const id = await readFile(join(folder, "id"), "utf8");
   const instance = randomUUID();
   await writeWhole(join(workers, `${instance}.json`), {
     pid: process.pid,
@@ -89,7 +92,7 @@ export async function openWorkerHome(folder: string, logger: Logger = silentLogg
     }
   }
   return {
-    id: await provideId(join(folder, "id")),
+    id,
     instance,
     isAlive,
     hasLivingWorkers: async () => {
@@ -142,36 +145,6 @@ function hashName(name: string): string {
 async function isRegistered(path: string): Promise<boolean> {
   const registration = await readParsed(path, Registration);
   return registration !== undefined && (await findProcessStart(registration.pid)) === registration.started;
-}
-
-async function provideId(path: string): Promise<string> {
-  const draft = `${path}.${randomUUID()}`;
-  await writeFile(draft, randomUUID());
-  // The first one stays, and nobody ever reads half of it.
-  await link(draft, path).catch(() => undefined);
-  await rm(draft);
-  return readFile(path, "utf8");
-}
-
-/** Undefined for a file that is not there, or that a crash of the machine left half written. */
-async function readParsed<S extends z.ZodType>(path: string, schema: S): Promise<z.output<S> | undefined> {
-  try {
-    return schema.parse(JSON.parse(await readFile(path, "utf8")));
-  } catch {
-    return undefined;
-  }
-}
-
-/** A reader sees the file as it was or as it is, never a part of it. */
-async function writeWhole(path: string, value: unknown): Promise<void> {
-  const draft = `${path}.${randomUUID()}`;
-  try {
-    await writeFile(draft, JSON.stringify(value), { mode: 0o600 });
-    await rename(draft, path);
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
-  }
 }
 
 function createLenientWriter(logger: Logger): typeof writeWhole {

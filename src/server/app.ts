@@ -1,6 +1,7 @@
 import Fastify, { LogController } from "fastify";
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 import type { z } from "zod";
+import { parseJson } from "../prefect-api/parse-json.ts";
 import { stopEarly } from "../prefect-api/stop-early.ts";
 import { errorMessage } from "../shared/errors.ts";
 import { registerSocketSupport } from "../sockets/socket-support.ts";
@@ -10,7 +11,6 @@ import { buildAuthHook } from "./auth.ts";
 import { buildBrowserGuard } from "./browser-guard.ts";
 import { answerUnroutable, buildErrorHandler, MAX_BODY_BYTES, UnreadableBody } from "./errors.ts";
 import { PlaneMetrics } from "./metrics.ts";
-import { parseJson } from "./parse-json.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { registerMetrics } from "./routes/flowyard/metrics.ts";
 import { registerRoutes } from "./routes.ts";

@@ -310,7 +310,9 @@ test("while the infrastructure is away runs wait at the plane, and start when it
 test("a run that is claimed while the infrastructure goes away is put back at once, and not crashed", async () => {
   const pool = await createPool();
   await using worker = await startTestWorker(pool);
-  const isWaiting = async () => (await client.workPools.listWorkers(pool)).length > 0;
+  // Its sign of life comes before its first request: only the latter is what the engine's going away overtakes.
+  const isWaiting = async () =>
+    (await client.workQueues.listOfPool(pool)).some(({ last_polled }) => Boolean(last_polled));
   await waitUntil(isWaiting, { timeoutMs: 5000, what: "the worker's request for work" });
   worker.infrastructure.notReady = new TransientError("DOCKER_UNREACHABLE", "the engine is away");
 

@@ -15,6 +15,8 @@ import { buildRunAuthString } from "./run-token.ts";
 import { provideSecret } from "./secret.ts";
 import type { RelaySettings } from "./start-relay.ts";
 
+type RelayChoice = Pick<WorkerSettings, "relay" | "api" | "flowyardHome" | "relaySpoolBytes" | "environment">;
+
 /** The relay as a worker uses it. */
 export interface OpenRelay {
   accessFor(run: { flow_run_id: string; fencing_token: number | null }): RelayAccess;
@@ -31,7 +33,7 @@ export interface OpenRelay {
  * relay here could not be reached by them; the log says which.
  */
 export async function openRelay(
-  settings: Pick<WorkerSettings, "relay" | "api" | "flowyardHome" | "relaySpoolBytes">,
+  settings: RelayChoice,
   engine: Engine | undefined,
   logger: Logger,
 ): Promise<OpenRelay | undefined> {
@@ -61,7 +63,12 @@ export async function openRelay(
     port: 0,
     maxSpoolBytes: settings.relaySpoolBytes,
   };
-  const dependencies: RelayDependencies = { settings: relaySettings, program: ownProgram(), logger };
+  const dependencies: RelayDependencies = {
+    settings: relaySettings,
+    program: ownProgram(),
+    environment: settings.environment,
+    logger,
+  };
   const { port } = await provideRelay(dependencies);
   const secret = await provideSecret(folder);
   return {
@@ -76,19 +83,17 @@ export async function openRelay(
  * Starts the relay that this machine had again, if it is gone: its containers need it at once, also while the plane is
  * away and no worker can start. Logs what keeps it from that.
  */
-export async function reviveRelay(
-  settings: Pick<WorkerSettings, "relay" | "api" | "flowyardHome" | "relaySpoolBytes">,
-  logger: Logger,
-): Promise<void> {
+export async function reviveRelay(settings: RelayChoice, logger: Logger): Promise<void> {
   const folder = relayFolder(settings.flowyardHome);
   const known = await findRegistration(folder);
   if (settings.relay !== "auto" || known === undefined || known.isAlive) {
     return;
   }
-  const { api, relaySpoolBytes: maxSpoolBytes } = settings;
+  const { api, environment, relaySpoolBytes: maxSpoolBytes } = settings;
   const { hosts, port } = known;
   try {
-    await provideRelay({ settings: { api, folder, hosts, port, maxSpoolBytes }, program: ownProgram(), logger });
+    const relaySettings = { api, folder, hosts, port, maxSpoolBytes };
+    await provideRelay({ settings: relaySettings, program: ownProgram(), environment, logger });
   } catch (error) {
     logger.warn({ reason: errorMessage(error) }, "The relay of this machine could not be started again");
   }

@@ -17,6 +17,8 @@ export interface RelayDependencies {
   settings: RelaySettings;
   /** What runs the CLI: a program and its first arguments. */
   program: readonly [string, ...string[]];
+  /** The worker's. */
+  environment: Readonly<Record<string, string>>;
   logger: Logger;
 }
 
@@ -29,7 +31,8 @@ export interface RelayPlace {
  * The relay of this machine: found, or started as a process of its own that outlives this one. After a relay was killed
  * the new one has its port, which containers know. Throws TransientError RELAY_UNAVAILABLE.
  */
-export async function provideRelay({ settings, program, logger }: RelayDependencies): Promise<RelayPlace> {
+export async function provideRelay(dependencies: RelayDependencies): Promise<RelayPlace> {
+  const { settings, logger } = dependencies;
   const known = await findRegistration(settings.folder);
   if (known?.isAlive === true && known.settings === hashSettings(settings)) {
     return { port: known.port, folder: settings.folder };
@@ -39,7 +42,7 @@ export async function provideRelay({ settings, program, logger }: RelayDependenc
     await stopRelay(settings.folder);
   }
   const port = known?.port ?? settings.port;
-  await launch({ ...settings, port }, program);
+  await launch(dependencies, port);
   const started = await waitForRelay(settings);
   logger.info({ port: started.port, pid: started.pid }, "Relay started");
   return { port: started.port, folder: settings.folder };
@@ -63,14 +66,17 @@ export async function watchRelay(dependencies: RelayDependencies, signal: AbortS
 }
 
 /** Detached, with its log in the folder: the worker may go, and the containers keep their connection. */
-async function launch(settings: RelaySettings, [program, ...args]: RelayDependencies["program"]): Promise<void> {
+async function launch(
+  { settings, program: [program, ...args], environment }: RelayDependencies,
+  port: number,
+): Promise<void> {
   await mkdir(settings.folder, { recursive: true, mode: 0o700 });
   const log = await open(join(settings.folder, "relay.log"), "a", 0o600);
   try {
     const child = spawn(program, [...args, "relay", "start"], {
       detached: true,
       stdio: ["ignore", log.fd, log.fd],
-      env: { ...relayEnvironment(settings) },
+      env: { ...selectNodeSettings(environment), ...buildEnvironment({ ...settings, port }) },
     });
     child.unref();
   } finally {
@@ -78,8 +84,15 @@ async function launch(settings: RelaySettings, [program, ...args]: RelayDependen
   }
 }
 
+/** How Node reaches the plane and where it keeps what it compiled: without the latter a relay is twice as large. */
+const NODE_SETTINGS = ["NODE_COMPILE_CACHE", "NODE_EXTRA_CA_CERTS"];
+
+function selectNodeSettings(environment: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => NODE_SETTINGS.includes(name)));
+}
+
 /** Exactly what the relay is to know; nothing else of the worker's environment. */
-function relayEnvironment(settings: RelaySettings): Record<string, string> {
+function buildEnvironment(settings: RelaySettings): Record<string, string> {
   const { api, folder, hosts, port, maxSpoolBytes } = settings;
   return {
     PREFECT_API_URL: api.apiUrl,

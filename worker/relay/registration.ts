@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { findProcessStart } from "../process-identity.ts";
+import { readParsed, writeFirst, writeWhole } from "../whole-files.ts";
 import type { RelaySettings } from "./start-relay.ts";
 
 /** How a worker finds the relay that another one started. */
@@ -33,30 +33,26 @@ export function hashSettings({ api, hosts, maxSpoolBytes }: Omit<RelaySettings, 
 export async function register(settings: RelaySettings, port: number): Promise<boolean> {
   const { folder } = settings;
   const started = (await findProcessStart(process.pid)) ?? "";
-  const draft = `${fileOf(folder)}.${process.pid}`;
-  await writeFile(
-    draft,
-    JSON.stringify({ pid: process.pid, started, port, hosts: settings.hosts, settings: hashSettings(settings) }),
-    {
-      mode: 0o600,
-    },
-  );
-  const isFirst = await link(draft, fileOf(folder)).then(
-    () => true,
-    () => false,
-  );
-  if (isFirst || (await findRegistration(folder))?.isAlive === true) {
-    await rm(draft);
-    return isFirst;
+  const own: Registration = {
+    pid: process.pid,
+    started,
+    port,
+    hosts: [...settings.hosts],
+    settings: hashSettings(settings),
+  };
+  if (await writeFirst(fileOf(folder), JSON.stringify(own))) {
+    return true;
   }
-  await rename(draft, fileOf(folder));
+  if ((await findRegistration(folder))?.isAlive === true) {
+    return false;
+  }
+  await writeWhole(fileOf(folder), own);
   return true;
 }
 
 /** The last relay of the folder, and whether its process is alive. */
 export async function findRegistration(folder: string): Promise<(Registration & { isAlive: boolean }) | undefined> {
-  const text = await readFile(fileOf(folder), "utf8").catch(() => undefined);
-  const parsed = text === undefined ? undefined : Registration.safeParse(JSON.parse(text)).data;
+  const parsed = await readParsed(fileOf(folder), Registration);
   if (parsed === undefined) {
     return undefined;
   }

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { FENCING_TOKEN_HEADER } from "../../src/flowyard-api/claims.ts";
 import { Event } from "../../src/prefect-api/events.ts";
 import { CreateLog } from "../../src/prefect-api/logs.ts";
+import { parseJson } from "../../src/prefect-api/parse-json.ts";
 import { CLOSE_MALFORMED } from "../../src/prefect-api/socket-messages.ts";
 import { stopEarly } from "../../src/prefect-api/stop-early.ts";
 import { registerSocketSupport, requireSubprotocol } from "../../src/sockets/socket-support.ts";
@@ -15,8 +16,8 @@ import { passThrough, takeEvents } from "./relay-sockets.ts";
 import { parseRunAuthString, type RunIdentity, readBasicAuthString } from "./run-token.ts";
 import { ServerVersion } from "./server-version.ts";
 
-/** As the plane's own. */
-const MAX_BODY_BYTES = 16 * 1024 * 1024;
+/** As the plane's own: what it would refuse is not kept for it. */
+const MAX_BODY_BYTES = 8 * 1024 * 1024;
 const UPSTREAM_TIMEOUT_MS = 60_000;
 /** A final state waits this long for the lines that were said before it. */
 const SETTLE_MS = 5000;
@@ -137,7 +138,7 @@ function registerSpooled(api: FastifyInstance, deps: RelayDeps): void {
 
 function parseBody<S extends z.ZodType>(schema: S, body: unknown) {
   try {
-    return schema.safeParse(JSON.parse(String(body)));
+    return schema.safeParse(parseJson(String(body)));
   } catch {
     return schema.safeParse(undefined);
   }

@@ -1,7 +1,6 @@
 import type { WebSocket } from "@fastify/websocket";
 import type { FastifyRequest } from "fastify";
 import { WebSocket as Client } from "ws";
-import type { z } from "zod";
 import { Event } from "../../src/prefect-api/events.ts";
 import {
   AUTH_SUCCESS,
@@ -12,6 +11,8 @@ import {
   SOCKET_SUBPROTOCOL,
 } from "../../src/prefect-api/socket-messages.ts";
 import { FrameReader } from "../../src/sockets/frame-reader.ts";
+import { sendLive } from "../../src/sockets/outlet.ts";
+import { parseFrame, takeInTime } from "../../src/sockets/read-frame.ts";
 import { keepAlive } from "../../src/sockets/socket-support.ts";
 import type { RelayDeps } from "./relay-deps.ts";
 import { parseRunAuthString } from "./run-token.ts";
@@ -50,7 +51,7 @@ export async function takeEvents(deps: RelayDeps, socket: WebSocket): Promise<vo
 }
 
 async function authenticate(deps: RelayDeps, socket: WebSocket, reader: FrameReader): Promise<boolean> {
-  const [frame] = await reader.take(1);
+  const frame = await takeInTime({ socket, reader });
   reader.settle(1);
   const token = frame === undefined ? undefined : parseFrame(AuthMessage, frame)?.token;
   if (typeof token === "string" && parseRunAuthString(deps.secret, token) !== undefined) {
@@ -76,7 +77,7 @@ export async function passThrough(deps: RelayDeps, socket: WebSocket, request: F
   // Clients fall back to asking by HTTP, and come back.
   upstream.on("error", () => socket.close(CLOSE_OVERLOADED, "the control plane is away"));
   upstream.on("close", (code, reason) => socket.close(isSayable(code) ? code : CLOSE_OVERLOADED, String(reason)));
-  upstream.on("message", (data) => socket.send(String(data)));
+  upstream.on("message", (data) => sendLive(socket, String(data)));
   socket.on("close", () => upstream.close());
   upstream.once("open", () => {
     upstream.send(JSON.stringify({ type: "auth", token: authString ?? apiKey ?? null }));
@@ -99,12 +100,4 @@ async function sendOn(reader: FrameReader, upstream: Client): Promise<void> {
 
 function isSayable(code: number): boolean {
   return code >= FIRST_OWN_CODE || SAYABLE_CODES.has(code);
-}
-
-function parseFrame<S extends z.ZodType>(schema: S, frame: string): z.output<S> | undefined {
-  try {
-    return schema.safeParse(JSON.parse(frame)).data;
-  } catch {
-    return undefined;
-  }
 }

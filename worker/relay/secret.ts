@@ -1,6 +1,8 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../../src/shared/errors.ts";
+import { writeFirst } from "../whole-files.ts";
 
 const MIN_CHARACTERS = 32;
 
@@ -11,7 +13,7 @@ const MIN_CHARACTERS = 32;
 export async function provideSecret(folder: string): Promise<string> {
   const path = join(folder, "secret");
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await writeFile(path, crypto.randomUUID() + crypto.randomUUID(), { flag: "wx", mode: 0o600 }).catch(() => undefined);
+  await writeFirst(path, randomUUID() + randomUUID());
   const secret = (await readFile(path, "utf8")).trim();
   if (secret.length < MIN_CHARACTERS) {
     throw new UserError("CONFIG_INVALID", `The relay's secret in ${folder} is too short to be one.`, {

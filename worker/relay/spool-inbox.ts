@@ -7,6 +7,8 @@ import type { Spool } from "./spool.ts";
 import type { Spooled } from "./spooled.ts";
 
 const WARNING = 30;
+/** A container may name any run: beyond so many, lost lines are counted together. */
+const MAX_NOTED_RUNS = 1000;
 
 /** Takes what containers say into the spool. */
 export class SpoolInbox {
@@ -26,7 +28,9 @@ export class SpoolInbox {
       return;
     }
     for (const { flow_run_id } of logs) {
-      this.#dropped.set(flow_run_id ?? null, (this.#dropped.get(flow_run_id ?? null) ?? 0) + 1);
+      const isNoted = this.#dropped.has(flow_run_id ?? null) || this.#dropped.size < MAX_NOTED_RUNS;
+      const noted = isNoted ? (flow_run_id ?? null) : null;
+      this.#dropped.set(noted, (this.#dropped.get(noted) ?? 0) + 1);
     }
   }
 

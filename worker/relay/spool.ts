@@ -2,6 +2,7 @@ import {
   closeSync,
   existsSync,
   fstatSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -79,8 +80,8 @@ export class Spool {
       closeSync(this.#writing.descriptor);
       this.#writing = this.#openSegment(this.#writing.segment + 1);
     }
-    for (let written = 0; written < bytes.length; ) {
-      written += writeSync(this.#writing.descriptor, bytes, written);
+    if (!writeAll(this.#writing, bytes)) {
+      return false;
     }
     this.#writing.size += bytes.length;
     this.#waitingBytes += bytes.length;
@@ -194,6 +195,24 @@ export class Spool {
 
   #path(segment: number): string {
     return join(this.#folder, `${String(segment).padStart(10, "0")}.lines`);
+  }
+}
+
+const NO_ROOM: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT"]);
+
+/** False when the disk has no room; the part of a line that found some is taken back, or it would spoil the next one. */
+function writeAll({ descriptor, size }: { descriptor: number; size: number }, bytes: Buffer): boolean {
+  try {
+    for (let written = 0; written < bytes.length; ) {
+      written += writeSync(descriptor, bytes, written);
+    }
+    return true;
+  } catch (error) {
+    ftruncateSync(descriptor, size);
+    if (error instanceof Error && "code" in error && NO_ROOM.has(String(error.code))) {
+      return false;
+    }
+    throw error;
   }
 }
 

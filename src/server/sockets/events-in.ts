@@ -4,9 +4,10 @@ import { receiveEvents } from "../../orchestration/events/receive-events.ts";
 import { Event } from "../../prefect-api/events.ts";
 import { CLOSE_FAILED, CLOSE_MALFORMED } from "../../prefect-api/socket-messages.ts";
 import { FrameReader } from "../../sockets/frame-reader.ts";
+import { parseFrame } from "../../sockets/read-frame.ts";
 import { keepAlive } from "../../sockets/socket-support.ts";
 import type { AppDeps } from "../app-deps.ts";
-import { authenticate, parseFrame } from "./handshake.ts";
+import { authenticate } from "./handshake.ts";
 
 /** Events of one client that share a transaction. */
 const MAX_BATCH = 250;

@@ -5,11 +5,11 @@ import { EventFilter, type ReceivedEvent } from "../../prefect-api/events.ts";
 import { CLOSE_OVERLOADED } from "../../prefect-api/socket-messages.ts";
 import { addSeconds, timestampFromDate } from "../../prefect-api/timestamp.ts";
 import { FrameReader } from "../../sockets/frame-reader.ts";
+import { sendLive, sendPaced, whenClosed } from "../../sockets/outlet.ts";
 import { keepAlive } from "../../sockets/socket-support.ts";
 import type { EventPosition } from "../../storage/events.ts";
 import type { AppDeps } from "../app-deps.ts";
 import { authenticate, readFilter } from "./handshake.ts";
-import { sendLive, sendPaced, whenClosed } from "./outlet.ts";
 
 const MAX_BACKFILL_SECONDS = 900;
 const BACKFILL_PAGE = 250;

@@ -9,28 +9,8 @@ import {
   FilterMessage,
 } from "../../prefect-api/socket-messages.ts";
 import type { FrameReader } from "../../sockets/frame-reader.ts";
+import { parseFrame, takeInTime } from "../../sockets/read-frame.ts";
 import type { Credentials } from "../auth.ts";
-import { parseJson } from "../parse-json.ts";
-
-/** Parses one frame; undefined when it is no JSON or not what was expected. */
-export function parseFrame<Schema extends z.ZodType>(schema: Schema, frame: string): z.output<Schema> | undefined {
-  try {
-    return schema.safeParse(parseJson(frame)).data;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Prefect's clients send both of their first frames at once when they have connected. */
-const HANDSHAKE_MS = 30_000;
-
-/** The next frame of a client that has not finished its handshake. None: it said nothing in time, or has gone. */
-async function takeInTime({ socket, reader }: { socket: WebSocket; reader: FrameReader }): Promise<string | undefined> {
-  const timer = setTimeout(() => socket.close(CLOSE_UNAUTHORIZED, "nothing was sent in time"), HANDSHAKE_MS);
-  const [frame] = await reader.take(1);
-  clearTimeout(timer);
-  return frame;
-}
 
 /**
  * The first exchange of every socket. Answers whether the client may go on; if not, the socket is closed. A valid

@@ -3,10 +3,10 @@ import type { FastifyRequest } from "fastify";
 import { matchesLogFilter } from "../../orchestration/events/log-filter.ts";
 import { LogFilter } from "../../prefect-api/filters.ts";
 import { FrameReader } from "../../sockets/frame-reader.ts";
+import { sendLive, whenClosed } from "../../sockets/outlet.ts";
 import { keepAlive } from "../../sockets/socket-support.ts";
 import type { AppDeps } from "../app-deps.ts";
 import { authenticate, readFilter } from "./handshake.ts";
-import { sendLive, whenClosed } from "./outlet.ts";
 
 /** `/logs/out`: lines as they are stored, none from before. */
 export async function streamLogs(deps: AppDeps, socket: WebSocket, request: FastifyRequest): Promise<void> {

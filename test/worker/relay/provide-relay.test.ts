@@ -29,7 +29,7 @@ describe("the relay of a machine", () => {
   function describeRelay(apiUrl = "http://127.0.0.1:9/api") {
     const api = { apiUrl, authString: "admin:s3cr3t-of-the-plane", apiKey: undefined };
     const settings = { api, folder: join(home, "relay"), hosts: ["127.0.0.1"], port: 0, maxSpoolBytes: 1024 * 1024 };
-    return { settings, program: [flowyard] as const, logger: silentLogger };
+    return { settings, program: [flowyard] as const, environment: {}, logger: silentLogger };
   }
 
   async function isHealthy(port: number): Promise<boolean> {

@@ -1,5 +1,5 @@
 import type { WebSocket } from "@fastify/websocket";
-import { CLOSE_OVERLOADED } from "../../prefect-api/socket-messages.ts";
+import { CLOSE_OVERLOADED } from "../prefect-api/socket-messages.ts";
 
 /** What one client may leave unread before it is let go: a subscriber that stands still must not fill our memory. */
 const MAX_UNREAD_BYTES = 8 * 1024 * 1024;

@@ -1,4 +1,4 @@
-import { parseExactJson } from "../prefect-api/exact-json.ts";
+import { parseExactJson } from "./exact-json.ts";
 
 /** Deeper than any parameters or templates; recursive code runs out of stack at a few thousand. */
 const MAX_JSON_DEPTH = 500;
