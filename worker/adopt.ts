@@ -77,6 +77,7 @@ export function createAdoption(
       if (workPool === undefined) {
         return;
       }
+      await own.home.sweep();
       // Claims first: a container that is made between the two looks must not seem to be missing.
       const claims = await own.home.listClaims();
       const before = new Set(inHand);

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { z } from "zod";
 
 /** Small files that several processes share: a reader sees one as it was or as it is, never a part of it. */
@@ -22,6 +23,21 @@ export async function writeWhole(path: string, value: unknown): Promise<void> {
   } catch (error) {
     await rm(draft, { force: true });
     throw error;
+  }
+}
+
+/** Whoever writes for longer than this has been killed. */
+const DRAFT_MS = 10_000;
+const DRAFT = /\.[0-9a-f]{8}-[0-9a-f-]{27}$/;
+
+/** Removes what writers that were killed left in a folder. */
+export async function sweepDrafts(folder: string): Promise<void> {
+  for (const name of (await readdir(folder)).filter((each) => DRAFT.test(each))) {
+    const path = join(folder, name);
+    const written = await stat(path).catch(() => undefined);
+    if (written !== undefined && Date.now() - written.mtimeMs > DRAFT_MS) {
+      await rm(path, { force: true });
+    }
   }
 }
 

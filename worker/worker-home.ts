@@ -5,7 +5,7 @@ import { z } from "zod";
 import { errorMessage } from "../src/shared/errors.ts";
 import { type Logger, silentLogger } from "../src/shared/logger.ts";
 import { findProcessStart } from "./process-identity.ts";
-import { readParsed, writeFirst, writeWhole } from "./whole-files.ts";
+import { readParsed, sweepDrafts, writeFirst, writeWhole } from "./whole-files.ts";
 
 const Registration = z.object({ pid: z.number(), started: z.string() });
 
@@ -58,6 +58,8 @@ export interface WorkerHome {
   saveClaim(claim: Claim): Promise<void>;
   dropClaim(attempt: string): Promise<void>;
   listClaims(): Promise<Claim[]>;
+  /** Removes what workers that were killed left half written. */
+  sweep(): Promise<void>;
   /** Signs off; what others started or is still running stays noted. */
   close(): Promise<void>;
 }
@@ -122,6 +124,11 @@ export async function openWorkerHome(folder: string, logger: Logger = silentLogg
     saveClaim: (claim) => write(join(claims, `${claim.attempt}.json`), claim),
     dropClaim: (attempt) => rm(join(claims, `${attempt}.json`), { force: true }),
     listClaims: () => readAll(claims, Claim),
+    sweep: async () => {
+      for (const path of [workers, runs, claims, images]) {
+        await sweepDrafts(path);
+      }
+    },
     close: () => rm(join(workers, `${instance}.json`), { force: true }),
   };
 }

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { StateType } from "../../../src/prefect-api/states.ts";
@@ -28,12 +28,15 @@ const EXPECTED_STATES: Record<string, string> = { COMPLETED: "COMPLETED", FAILED
 const SETTLE_MS = 120_000;
 /** Output and notes are dealt with after the state is there. */
 const TIDY_MS = 40_000;
+/** What workers left with the relay while the plane was away; a request into silence is given up after a minute. */
+const DELIVER_MS = 90_000;
 
 /** Waits, within bounds, until everything is settled, and counts what is not as it should be. */
 export async function takeStock(chaos: ChaosStage): Promise<{ counters: Counters; complaints: string[] }> {
   const complaints: string[] = [];
   await settle(async () => (await countOpen(chaos)) === 0, SETTLE_MS);
   await settle(async () => (await findLeft(chaos)).every((left) => left.length === 0), TIDY_MS);
+  await settle(async () => (await countWaitingBytes(chaos)) === 0, DELIVER_MS);
   const witnessed = await chaos.readWitness();
   const counters: Counters = {
     "ended as they would have": 0,
@@ -57,6 +60,20 @@ export async function takeStock(chaos: ChaosStage): Promise<{ counters: Counters
   counters["notes left"] = notes.length;
   complaints.push(...[...processes, ...notes].map((left) => `left: ${left}`));
   return { counters, complaints };
+}
+
+const Relay = z.object({ port: z.number() });
+const Health = z.object({ waiting_bytes: z.number() });
+
+/** What the relay has not sent yet; none without a relay that answers, which is asked again. */
+async function countWaitingBytes({ stage }: ChaosStage): Promise<number | undefined> {
+  try {
+    const { port } = Relay.parse(JSON.parse(await readFile(join(stage.folder, "relay", "relay.json"), "utf8")));
+    const answer = await fetch(`http://127.0.0.1:${port}/relay/health`);
+    return Health.parse(await answer.json()).waiting_bytes;
+  } catch {
+    return undefined;
+  }
 }
 
 async function settle(isDone: () => Promise<boolean>, timeoutMs: number): Promise<void> {
