@@ -10,6 +10,7 @@ import {
   type QueryResult,
 } from "kysely";
 import { Client, type ClientConfig, type QueryResult as PgResult, Pool, type PoolClient, types } from "pg";
+import { TransientError } from "../shared/errors.ts";
 import type { Database } from "./database-types.ts";
 import { createPostgresCompiler, withoutNul } from "./dialect.ts";
 import { toPostgresError } from "./postgres-errors.ts";
@@ -86,7 +87,7 @@ export function createReaders(url: string): Pool {
       await client.query(`${SESSION}; set default_transaction_read_only = on`);
     },
   });
-  pool.on("error", () => undefined); // an idle one was lost: the pool has forgotten it already
+  outliveLosses(pool);
   return pool;
 }
 
@@ -99,8 +100,14 @@ export function createMigrator(url: string, stream = () => new Socket()): Pool {
     statement_timeout: MIGRATION_TIMEOUT_MS,
     query_timeout: MIGRATION_TIMEOUT_MS,
   });
-  pool.on("error", () => undefined);
+  outliveLosses(pool);
   return pool;
+}
+
+/** Whoever has a connection is told by the answer to his question. The pool listens only to those that nobody has. */
+function outliveLosses(pool: Pool): void {
+  pool.on("connect", (client) => client.on("error", () => undefined));
+  pool.on("error", () => undefined); // an idle one was lost: the pool has forgotten it already
 }
 
 /** Kysely over one connection; `runStatement` runs a statement on it. */
@@ -113,6 +120,7 @@ export function buildPostgresKysely(runStatement: RunStatement): Kysely<Database
 export function buildPooledKysely(pool: Pool): Kysely<Database> {
   const names = new WeakMap<PoolClient, StatementNames>();
   const clients = new WeakMap<DatabaseConnection, PoolClient>();
+  const suspect = new WeakSet<PoolClient>();
   return kyselyOver({
     acquire: async () => {
       const client = await pool.connect().catch((error: unknown) => {
@@ -121,12 +129,21 @@ export function buildPooledKysely(pool: Pool): Kysely<Database> {
       const named = names.get(client) ?? new StatementNames();
       names.set(client, named);
       const connection = new StatementConnection(({ sql, parameters }) =>
-        client.query(named.buildQuery(sql, parameters)),
+        client.query(named.buildQuery(sql, parameters)).catch((error: unknown) => {
+          if (toPostgresError(error) instanceof TransientError) {
+            suspect.add(client);
+          }
+          throw error;
+        }),
       );
       clients.set(connection, client);
       return connection;
     },
-    release: (connection) => clients.get(connection)?.release(),
+    release: (connection) => {
+      const client = clients.get(connection);
+      // The database says so before the socket is closed: nobody must be given it in between.
+      client?.release(client !== undefined && suspect.has(client));
+    },
   });
 }
 

@@ -34,6 +34,7 @@ describe("two planes on one PostgreSQL", () => {
 
   /** Ends connections of the planes as an administrator or a restart does. */
   async function endConnections(where: string): Promise<number> {
+    await administrator.query("select pg_stat_clear_snapshot()"); // a transaction sees the same activity to its end
     const { rowCount } = await administrator.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
         where datname = current_database() and application_name = 'flowyard' and ${where}`,
@@ -56,6 +57,24 @@ describe("two planes on one PostgreSQL", () => {
 
     assert.equal((await here.flows.find(flow.id))?.tags.length, 200);
     assert.deepEqual(await there.flows.find(flow.id), await here.flows.find(flow.id));
+  });
+
+  test("a question whose connection is cut fails, and the next one is answered", async () => {
+    const flow = buildFlow({});
+    await here.transaction((tx) => tx.flows.insert(flow));
+    await administrator.query("begin; lock table flows in access exclusive mode");
+    try {
+      const asked = assert.rejects(here.flows.find(flow.id), (error) => hasCode(error, "SERVICE_UNAVAILABLE"));
+      await waitUntil(async () => (await endConnections("wait_event_type = 'Lock'")) === 1, {
+        timeoutMs: 5000,
+        what: "the question",
+      });
+      await asked;
+    } finally {
+      await administrator.query("rollback");
+    }
+
+    assert.equal((await here.flows.find(flow.id))?.id, flow.id);
   });
 
   test("who waits at one is woken once by what the other commits, and not by what it undoes", async () => {
