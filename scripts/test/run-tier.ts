@@ -24,29 +24,49 @@ export interface RunOptions {
   sameCases: boolean;
 }
 
-/** Runs a tier: all its files in one Node, or one after the other in a Node each. */
+/** Runs a tier: all its files in one Node, or in a Node each. */
 export async function runTier(tier: Tier, options: RunOptions): Promise<Tally> {
   const { postgres } = await loadMachine();
   if (tier.database === "postgres" && !postgres.available) {
     process.stdout.write(`  SKIPPED ${tier.name}: ${postgres.reason}\n`);
     return { passed: 0, failed: 0, skipped: tier.files.length };
   }
-  if (!tier.isolated) {
-    return runFiles(tier, tier.files, options);
+  if (tier.lanes === undefined) {
+    return runFiles(tier, tier.files, options, printLine);
   }
+  const waiting = [...tier.files];
   const tallies: Tally[] = [];
-  for (const file of tier.files) {
-    tallies.push(await runFiles(tier, [file], options));
+  async function runLane(): Promise<void> {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      tallies.push(await runAlone(tier, file, options));
+    }
   }
+  await Promise.all(Array.from({ length: tier.lanes }, runLane));
   return addTallies(tallies);
 }
 
+/** Prints what a file says when it has ended, in one piece: others are running. */
+async function runAlone(tier: Tier, file: string, options: RunOptions): Promise<Tally> {
+  const startedAt = performance.now();
+  const lines: string[] = [];
+  const tally = await runFiles(tier, [file], options, (line) => lines.push(line));
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  printLine([`  ${file} ${seconds} s`, ...lines].join("\n"));
+  return tally;
+}
+
+type Print = (line: string) => void;
+
+function printLine(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
 /** Prints failures and skips as they come. */
-async function runFiles(tier: Tier, files: string[], { environment, sameCases }: RunOptions): Promise<Tally> {
+async function runFiles(tier: Tier, files: string[], options: RunOptions, print: Print): Promise<Tally> {
   const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
-  const child = spawn(process.execPath, buildArguments(tier, files, sameCases), {
+  const child = spawn(process.execPath, buildArguments(tier, files, options.sameCases), {
     cwd: root,
-    env: { ...environment, FLOWYARD_TEST_DATABASE: tier.database },
+    env: { ...options.environment, FLOWYARD_TEST_DATABASE: tier.database },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const exited = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
@@ -54,24 +74,24 @@ async function runFiles(tier: Tier, files: string[], { environment, sameCases }:
   for await (const line of createInterface({ input: child.stdout })) {
     const at = line.indexOf(RECORD_MARK);
     if (at === -1) {
-      process.stdout.write(`${line}\n`);
+      print(line);
       continue;
     }
     const record = Record.parse(JSON.parse(line.slice(at + RECORD_MARK.length)));
     tally[record.result] += 1;
-    printRecord(record);
+    printRecord(record, print);
   }
   const code = await exited;
   clearTimeout(deadline);
   await dropDatabasesOf(child.pid);
   if (code === 0 && tally.passed + tally.failed + tally.skipped === 0) {
     tally.failed += 1;
-    process.stdout.write(`  ✗ tier ${tier.name} ran no test of ${files.join(", ")}\n`);
+    print(`  ✗ tier ${tier.name} ran no test of ${files.join(", ")}`);
   }
   if (code === null || (code !== 0 && tally.failed === 0)) {
     tally.failed += 1;
     const why = code === null ? `was killed, or ended after ${tier.timeoutMs / 1000} s` : `exited with code ${code}`;
-    process.stdout.write(`  ✗ tier ${tier.name} ${why}\n`);
+    print(`  ✗ tier ${tier.name} ${why}`);
   }
   return tally;
 }
@@ -97,13 +117,13 @@ function buildArguments(tier: Tier, files: string[], sameCases: boolean): string
   ];
 }
 
-function printRecord(record: z.infer<typeof Record>): void {
+function printRecord(record: z.infer<typeof Record>, print: Print): void {
   const place = record.file === undefined ? "" : ` (${record.file.replace(`${root}/`, "")}:${record.line ?? 1})`;
   if (record.result === "failed") {
     const detail = (record.detail ?? "").replaceAll(/^/gm, "      ");
-    process.stdout.write(`  ✗ ${record.name}${place}\n${detail}\n`);
+    print(`  ✗ ${record.name}${place}\n${detail}`);
   }
   if (record.result === "skipped") {
-    process.stdout.write(`  SKIPPED ${record.name}${place}: ${record.detail ?? ""}\n`);
+    print(`  SKIPPED ${record.name}${place}: ${record.detail ?? ""}`);
   }
 }

@@ -12,17 +12,24 @@ export interface Tier {
   database: "sqlite" | "postgres";
   /** Paths from the root of the checkout. */
   files: string[];
-  /** A Node per file, one file at a time: for tests that start processes and kill them. */
-  isolated: boolean;
-  /** For all files together, or for each when isolated. */
+  /**
+   * A Node per file, for tests that start processes and kill them, and so many files at the same time. Undefined when
+   * one Node runs all.
+   */
+  lanes: number | undefined;
+  /** For all files together, or for each in a Node of its own. */
   timeoutMs: number;
 }
 
 const FAST_TIMEOUT_MS = 300_000;
-const SYSTEM_TIMEOUT_MS = 2_400_000;
-const LONG_TIMEOUT_MS = 7_200_000;
-/** Run after all others, and only these apart from the others: they are slow. */
-const SLOW_TIERS: Record<string, number> = { system: SYSTEM_TIMEOUT_MS, long: LONG_TIMEOUT_MS };
+/**
+ * Run after all others, and only these apart from the others: they are slow. The tests of `system` wait most of their
+ * time for containers, graces and leases, so that two files share a machine of two cores; those of `long` also measure.
+ */
+const SLOW_TIERS: Record<string, { lanes: number; timeoutMs: number }> = {
+  system: { lanes: 2, timeoutMs: 1_200_000 },
+  long: { lanes: 1, timeoutMs: 7_200_000 },
+};
 
 /** These run once more on PostgreSQL: all that reads or writes a store. */
 const ON_BOTH_DATABASES = ["storage", "orchestration", "server"];
@@ -46,8 +53,8 @@ export async function listTiers(): Promise<Tier[]> {
       folder,
       database: "sqlite",
       files: isOnBoth ? selectFiles(files, ABOUT_ONE.postgres) : files.sort(),
-      isolated: folder in SLOW_TIERS,
-      timeoutMs: SLOW_TIERS[folder] ?? FAST_TIMEOUT_MS,
+      lanes: SLOW_TIERS[folder]?.lanes,
+      timeoutMs: SLOW_TIERS[folder]?.timeoutMs ?? FAST_TIMEOUT_MS,
     };
     const again: Tier = {
       ...tier,

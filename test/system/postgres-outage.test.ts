@@ -42,6 +42,10 @@ class Client {
   }
 }
 
+function stop(client: Client): void {
+  client.isStopped = true;
+}
+
 describe("a plane whose PostgreSQL goes away", () => {
   let cluster: PostgresCluster;
   let plane: PlaneProcess;
@@ -60,6 +64,7 @@ describe("a plane whose PostgreSQL goes away", () => {
     test(`answers 503 until it is back, then goes on, and has all that it had answered (${mode} stop)`, async () => {
       const clients = Array.from({ length: CLIENTS }, (_, index) => new Client(plane.apiUrl, `${mode}-${index}`));
       const working = Promise.all(clients.map((client) => client.work()));
+      working.catch(() => clients.forEach(stop));
       const all = (count: (client: Client) => number, least: number, what: string) =>
         Promise.race([
           waitUntil(async () => clients.every((client) => count(client) >= least), { timeoutMs: 60_000, what }),
@@ -72,9 +77,7 @@ describe("a plane whose PostgreSQL goes away", () => {
       const before = Math.max(...clients.map(({ made }) => made.length));
       await cluster.start();
       await all(({ made }) => made.length, before + 3, "flows afterwards");
-      for (const client of clients) {
-        client.isStopped = true;
-      }
+      clients.forEach(stop);
       await working;
 
       for (const id of clients.flatMap(({ made }) => made)) {
