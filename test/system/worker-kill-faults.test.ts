@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -73,7 +74,7 @@ describe("a worker whose surroundings fail", { skip: missingPart(machine.docker,
     test(`a run loses no line that it printed when ${what} while the plane is away`, async () => {
       const worker = await startWorker({}, "--name", "keeper");
       const folder = `gate-${alsoKilled}`;
-      const script = `i=0; until [ -e ${join(stage.folder, folder)} ]; do sleep 0.1; done; while [ $i -lt ${MANY_LINES} ]; do echo "$i ${PAD}"; i=$((i+1)); done; sleep 600`;
+      const script = `i=0; until [ -e ${join(stage.folder, folder)} ]; do sleep 0.1; done; while [ $i -lt ${MANY_LINES} ]; do echo "$i ${folder} ${PAD}"; i=$((i+1)); done; sleep 600`;
       await writeFile(join(stage.folder, `${folder}.sh`), script);
       const id = await stage.createRun({ variables: { command: `sh ${join(stage.folder, `${folder}.sh`)}` } });
       const container = await findContainerOf(id);
@@ -83,7 +84,9 @@ describe("a worker whose surroundings fail", { skip: missingPart(machine.docker,
       await stage.plane.kill();
       try {
         await stage.openGate(folder);
-        await waitUntil(async () => (await readSpool(stage.folder)).includes(`"${MANY_LINES - 1} ${PAD}"`), {
+        // Of this run: what the relay kept for others stays in its file until that is full.
+        const lastLine = `"${MANY_LINES - 1} ${folder} ${PAD}"`;
+        await waitUntil(async () => (await readSpool(stage.folder)).includes(lastLine), {
           timeoutMs: 60_000,
           what: "the last line in the relay's spool",
           evidence: () => worker.output.slice(0, 2000),
@@ -102,13 +105,34 @@ describe("a worker whose surroundings fail", { skip: missingPart(machine.docker,
         await stage.waitForState(id, "CRASHED", 60_000);
       }
       const listNumbers = async () => (await listAllOutput(id)).map((line) => Number(line.split(" ")[0]));
-      await waitUntil(async () => (await listNumbers()).length >= MANY_LINES, { timeoutMs: 60_000, what: "all lines" });
+      let numbers: number[] = [];
+      const isComplete = async () => {
+        numbers = await listNumbers();
+        return numbers.length >= MANY_LINES;
+      };
+      await waitUntil(isComplete, {
+        timeoutMs: 60_000,
+        what: "all lines",
+        evidence: () => describeLoss(numbers, next),
+      });
       assert.deepEqual(
         await listNumbers(),
         Array.from({ length: MANY_LINES }, (_, index) => index),
       );
       await stopWorker(next);
     });
+  }
+
+  function describeLoss(numbers: readonly number[], worker: TestProcess): string {
+    const present = new Set(numbers);
+    const missing = Array.from({ length: MANY_LINES }, (_, index) => index).filter((number) => !present.has(number));
+    return [
+      `${numbers.length} lines, ${missing.length} missing: ${missing.slice(0, 5).join(" ")} … ${missing.slice(-5).join(" ")}`,
+      `relay's log:\n${readFileSync(join(stage.folder, "relay", "relay.log"), "utf8")}`,
+      `relay's spool: ${readdirSync(join(stage.folder, "relay", "spool")).join(" ")}`,
+      `worker:\n${worker.output}`,
+      `plane:\n${stage.plane.process.output.slice(-3000)}`,
+    ].join("\n");
   }
 
   async function listAllOutput(id: string): Promise<string[]> {
