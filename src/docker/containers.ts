@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import type Docker from "dockerode";
+import { z } from "zod";
 import { UserError } from "../shared/errors.ts";
 import { answerWithin, type Engine, engineLost } from "./engine.ts";
 import {
@@ -45,6 +46,7 @@ const LOOK_TIMEOUT_MS = 15_000;
 const CHANGE_TIMEOUT_MS = 60_000;
 const NO_TIME = /^0001-/;
 
+const Created = z.object({ Id: z.string() });
 type Creation = { outcome: "created"; id: string } | { outcome: "name-taken" };
 
 /**
@@ -57,12 +59,7 @@ export async function createContainer(
   options: ContainerOptions,
 ): Promise<Creation> {
   try {
-    const container = await engine.docker.createContainer({
-      ...options,
-      ...(name === undefined ? {} : { name }),
-      abortSignal: AbortSignal.timeout(CHANGE_TIMEOUT_MS),
-    });
-    return { outcome: "created", id: container.id };
+    return { outcome: "created", id: await askToCreate(engine, name, options) };
   } catch (error) {
     if (isNameTaken(error)) {
       return { outcome: "name-taken" };
@@ -75,6 +72,32 @@ export async function createContainer(
     }
     throw isEngineGone(error) ? engineLost(engine, error) : containerRefused("created", error);
   }
+}
+
+/**
+ * dockerode's own `createContainer` also writes everything into the address: secrets of the environment where engines
+ * and proxies log it, and more bytes than some take.
+ */
+function askToCreate(engine: Engine, name: string | undefined, options: ContainerOptions): Promise<string> {
+  const { platform, ...body } = options;
+  const query = { ...(name === undefined ? {} : { name }), ...(platform === undefined ? {} : { platform }) };
+  const request = {
+    path: "/containers/create?",
+    method: "POST",
+    options: { _query: query, _body: body },
+    abortSignal: AbortSignal.timeout(CHANGE_TIMEOUT_MS),
+    statusCodes: { 200: true, 201: true, 400: "bad parameter", 404: "no such container", 500: "server error" },
+  };
+  return new Promise((resolve, reject) => {
+    engine.docker.modem.dial(request, (error: Error | null, answer: unknown) => {
+      const created = Created.safeParse(answer);
+      if (created.success) {
+        resolve(created.data.Id);
+      } else {
+        reject(error ?? new Error("the engine's answer to a creation names no container"));
+      }
+    });
+  });
 }
 
 /** Throws CONTAINER_REFUSED, for instance when the command is no program of the image; TransientError DOCKER_UNREACHABLE. */

@@ -26,6 +26,19 @@ test("a taken name is an outcome, not an error", async () => {
   assert.deepEqual(await createContainer(await fake.connect(), "otter", { Image: "x" }), { outcome: "name-taken" });
 });
 
+test("what a container is made with, secrets included, is in the request's body and not in its address", async () => {
+  await using fake = await startFakeDocker(({ path }) =>
+    path === "/containers/create" ? { status: 201, json: { Id: "0123" } } : undefined,
+  );
+  const options = { Image: "x", Env: ["KEY=secret"], platform: "linux/arm64" };
+
+  assert.deepEqual(await createContainer(await fake.connect(), "otter", options), { outcome: "created", id: "0123" });
+
+  const request = fake.requests.find(({ method }) => method === "POST");
+  assert.equal(request?.query.toString(), "name=otter&platform=linux%2Farm64");
+  assert.deepEqual(JSON.parse(request?.body ?? ""), { Image: "x", Env: ["KEY=secret"] });
+});
+
 test("an image that is not here is told with its name and what to do", async () => {
   await using fake = await answering(404, "No such image: etl:1");
 
