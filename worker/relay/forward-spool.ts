@@ -26,6 +26,9 @@ export async function forwardSpool(dependencies: ForwardDependencies, signal: Ab
   let failures = 0;
   while (!signal.aborted) {
     await spool.untilFilled(signal);
+    if (signal.aborted) {
+      return;
+    }
     const batch = spool.read();
     try {
       await sender(batch.lines);

@@ -18,14 +18,13 @@ export async function runRelay(
   if (known?.isAlive === true) {
     throw buildRunningError(settings.folder, known.pid);
   }
-  const relay = await startRelay(
-    { ...settings, port: settings.port === 0 ? (known?.port ?? 0) : settings.port },
-    logger,
-  );
-  try {
-    if (!(await register(settings, relay.port))) {
+  const port = settings.port === 0 ? (known?.port ?? 0) : settings.port;
+  const relay = await startRelay({ ...settings, port }, logger, async (taken) => {
+    if (!(await register(settings, taken))) {
       throw buildRunningError(settings.folder, (await findRegistration(settings.folder))?.pid);
     }
+  });
+  try {
     while (!stop.aborted && (await findRegistration(settings.folder))?.pid === process.pid) {
       await sleep(LOOK_MS, stop);
     }

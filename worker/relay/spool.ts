@@ -116,6 +116,7 @@ export class Spool {
         return { lines, end: { segment, offset: offset + lastBreak + 1 } };
       }
       if (segment >= this.#writing.segment) {
+        this.#giveUpLost();
         return { lines: [], end: this.#cursor };
       }
       this.#leaveSegment(read.length);
@@ -150,6 +151,17 @@ export class Spool {
       this.#onChange.add(finish);
       signal.addEventListener("abort", finish);
     });
+  }
+
+  /** Lines are written whole: what should be there and is not was taken away from outside, and nobody need wait for it. */
+  #giveUpLost(): void {
+    if (this.#waitingBytes > 0) {
+      closeSync(this.#writing.descriptor);
+      this.#writing = this.#openSegment(this.#writing.segment + 1);
+      this.#cursor = { segment: this.#writing.segment, offset: 0 };
+      this.#waitingBytes = 0;
+      this.#changed();
+    }
   }
 
   /** A segment of an earlier process may end in half a line; that one is lost. */

@@ -28,8 +28,15 @@ export interface RunningRelay {
   stop(): Promise<void>;
 }
 
-/** Throws UserError ADDRESS_IN_USE, CONFIG_INVALID. */
-export async function startRelay(settings: RelaySettings, logger: Logger): Promise<RunningRelay> {
+/**
+ * `confirm` is asked when the port is taken and before anything is read from the spool, which belongs to one relay: it
+ * throws when that is another one. Throws that, UserError ADDRESS_IN_USE, CONFIG_INVALID.
+ */
+export async function startRelay(
+  settings: RelaySettings,
+  logger: Logger,
+  confirm: (port: number) => Promise<void> = () => Promise.resolve(),
+): Promise<RunningRelay> {
   const { authorization } = buildCredentials(settings.api);
   const upstream = { ...settings.api, authorization };
   await mkdir(settings.folder, { recursive: true, mode: 0o700 });
@@ -46,12 +53,20 @@ export async function startRelay(settings: RelaySettings, logger: Logger): Promi
   const stopping = new AbortController();
   const client = createPrefectClient({ ...settings.api, signal: stopping.signal, retry: { retries: 0 } });
   const { apps, port } = await listenEverywhere(deps, settings);
+  const closeApps = () => Promise.all(apps.map((app) => app.close()));
+  try {
+    await confirm(port);
+  } catch (error) {
+    await closeApps();
+    spool.close();
+    throw error;
+  }
   const forwarding = forwardSpool({ spool, client, logger, plane }, stopping.signal);
   logger.info({ port, hosts: settings.hosts, waiting_bytes: spool.waitingBytes }, "Relay started");
   return {
     port,
     stop: async () => {
-      await Promise.all(apps.map((app) => app.close()));
+      await closeApps();
       stopping.abort();
       await forwarding;
       spool.close();

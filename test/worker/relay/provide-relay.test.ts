@@ -3,9 +3,14 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import { v7 as uuidv7 } from "uuid";
+import { z } from "zod";
+import { createPrefectClient } from "../../../src/client/prefect-client.ts";
 import { silentLogger } from "../../../src/shared/logger.ts";
 import { provideRelay, watchRelay } from "../../../worker/relay/provide-relay.ts";
 import { findRegistration } from "../../../worker/relay/registration.ts";
+import { buildRunAuthString } from "../../../worker/relay/run-token.ts";
+import { provideSecret } from "../../../worker/relay/secret.ts";
 import { flowyard } from "../../support/plane-process.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
@@ -37,6 +42,11 @@ describe("the relay of a machine", () => {
     return answer?.ok === true;
   }
 
+  async function countWaitingBytes(port: number): Promise<number> {
+    const answer = await fetch(`http://127.0.0.1:${port}/relay/health`, { signal: AbortSignal.timeout(5000) });
+    return z.object({ waiting_bytes: z.number() }).parse(await answer.json()).waiting_bytes;
+  }
+
   test("is started once, as a process of its own, and found by the next worker", async () => {
     const first = await provideRelay(describeRelay());
     const second = await provideRelay(describeRelay());
@@ -59,6 +69,20 @@ describe("the relay of a machine", () => {
     const countEnds = async () => (await readLog()).match(/is running already/g)?.length ?? 0;
     await waitUntil(async () => (await countEnds()) >= 2, { timeoutMs: 10_000, what: "the end of the others" });
     assert.equal(await isHealthy(stays?.port ?? 0), true);
+
+    // The others must have left alone what it keeps its lines in.
+    const run = { flow_run_id: uuidv7(), fencing_token: null };
+    const authString = buildRunAuthString(await provideSecret(dependencies.settings.folder), run);
+    const apiUrl = `http://127.0.0.1:${stays?.port}/api`;
+    const timestamp = new Date().toISOString();
+    const line = { name: "flows", level: 20, message: "kept", timestamp, flow_run_id: run.flow_run_id };
+    await createPrefectClient({ apiUrl, authString }).logs.create([line]);
+    const waitingBytes = await countWaitingBytes(stays?.port ?? 0);
+    assert.ok(waitingBytes > 0);
+    process.kill(stays?.pid ?? 0, "SIGKILL");
+    await waitUntil(async () => !(await isHealthy(stays?.port ?? 0)), { timeoutMs: 10_000, what: "its death" });
+    const { port } = await provideRelay(dependencies);
+    assert.equal(await countWaitingBytes(port), waitingBytes);
   });
 
   test("is started again at its port when it was killed", async () => {

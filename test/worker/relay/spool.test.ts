@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { appendFileSync, readdirSync } from "node:fs";
+import { appendFileSync, readdirSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,6 +51,20 @@ describe("the relay's spool", () => {
     assert.deepEqual(second.lines, ["new"]);
     spool.settle(second);
     assert.equal(spool.waitingBytes, 0);
+    spool.close();
+  });
+
+  test("goes on with what is said later when somebody took its files away", () => {
+    const spool = new Spool(folder, MEBIBYTE);
+    spool.append(["lost"]);
+    for (const name of readdirSync(folder)) {
+      rmSync(join(folder, name));
+    }
+
+    assert.deepEqual(spool.read().lines, []);
+    assert.equal(spool.isEmpty, true);
+    spool.append(["new"]);
+    assert.deepEqual(spool.read().lines, ["new"]);
     spool.close();
   });
 
