@@ -5,6 +5,7 @@
 # Whatever is not as it was there is left to `prefect flow-run execute`.
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -18,6 +19,9 @@ def hand_over():
     signal.signal(CANCEL, signal.SIG_IGN)  # the runner hears of a cancellation from the plane
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {CANCEL})
     os.environ.pop("PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS", None)
+    if "prefect.flow_engine" in sys.modules or shutil.which("prefect") is None:
+        # This interpreter's own, which need not be on the PATH.
+        os.execv(sys.executable, [sys.executable, "-m", "prefect", "flow-run", "execute"])
     os.execvp("prefect", ["prefect", "flow-run", "execute"])
 
 

@@ -7,6 +7,7 @@ import { listContainers, removeContainer } from "../../src/docker/containers.ts"
 import { type Engine, findEngine } from "../../src/docker/engine.ts";
 import { readEngineSettings } from "../../src/docker/engine-address.ts";
 import type { JsonObject } from "../../src/prefect-api/primitives.ts";
+import { isTerminal } from "../../src/prefect-api/states.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { missingPart, Stage } from "./worker-kill/stage.ts";
 
@@ -138,11 +139,21 @@ function compareEngines({ type, environment }: Place): void {
   }
 
   async function waitForLine(id: string, line: string): Promise<void> {
-    await waitUntil(
-      async () =>
-        (await stage.client.logs.list({ logs: { flow_run_id: { any_: [id] } } })).some((log) => log.message === line),
-      { timeoutMs: PYTHON_START_MS, what: line },
-    );
+    let messages: string[] = [];
+    const isThere = async () => {
+      const { state } = await stage.client.flowRuns.get(id);
+      messages = (await stage.client.logs.list({ logs: { flow_run_id: { any_: [id] } } })).map(
+        ({ message }) => message,
+      );
+      const isSaid = messages.includes(line);
+      assert.ok(
+        isSaid || state == null || !isTerminal(state.type),
+        `it is ${state?.name} and never said "${line}"\n${evidence()}`,
+      );
+      return isSaid;
+    };
+    const evidence = () => `only these are there:\n${messages.join("\n")}\n${stage.tellAll()}`;
+    await waitUntil(isThere, { timeoutMs: PYTHON_START_MS, what: line, evidence });
   }
 
   async function waitForEnd(id: string): Promise<void> {

@@ -1,4 +1,6 @@
+import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +8,7 @@ import type { Machine } from "../../../scripts/setup/machine.ts";
 import { createPrefectClient, type PrefectClient } from "../../../src/client/prefect-client.ts";
 import type { ReceivedFlowRun } from "../../../src/prefect-api/flow-runs.ts";
 import type { JsonObject } from "../../../src/prefect-api/primitives.ts";
+import { isTerminal } from "../../../src/prefect-api/states.ts";
 import { findRegistration } from "../../../worker/relay/registration.ts";
 import { TestProcess } from "../../support/child-process.ts";
 import { flowyard, type PlaneProcess, plainEnvironment, startPlane } from "../../support/plane-process.ts";
@@ -43,6 +46,8 @@ if end in ("COMPLETED", "FAILED"):
 else:
     os._exit(int(end))
 `;
+
+const MAX_PLANE_CHARACTERS = 5000;
 
 export type PlaceType = "docker" | "process";
 
@@ -136,15 +141,18 @@ export class Stage {
 
   async waitForState(id: string, type: string, timeoutMs = 30_000): Promise<ReceivedFlowRun> {
     let run = await this.client.flowRuns.get(id);
+    const evidence = () => `${JSON.stringify(run.state)}\n${this.tellAll()}`;
     await waitUntil(
       async () => {
         run = await this.client.flowRuns.get(id);
+        const isOver = run.state != null && isTerminal(run.state.type);
+        assert.ok(run.state_type === type || !isOver, `${id} ended otherwise than ${type}:\n${evidence()}`);
         return run.state_type === type;
       },
       {
         timeoutMs,
         what: `${type} of ${id}`,
-        evidence: () => `${JSON.stringify(run.state)}\n${this.#workers.map(({ output }) => output).join("\n---\n")}`,
+        evidence,
       },
     );
     return run;
@@ -168,6 +176,15 @@ export class Stage {
     return all.filter(({ command }) => command.includes(`${this.folder}/`) && command.includes(".py "));
   }
 
+  /** What everybody here has said, for a wait that was in vain. */
+  tellAll(): string {
+    return [
+      ...this.#workers.map(({ output }, index) => `worker ${index + 1}:\n${output}`),
+      `relay:\n${readRelayLog(this.folder)}`,
+      `plane:\n${this.plane.process.output.slice(-MAX_PLANE_CHARACTERS)}`,
+    ].join("\n---\n");
+  }
+
   async close(): Promise<void> {
     for (const worker of this.#workers) {
       worker.child.kill("SIGKILL");
@@ -179,6 +196,14 @@ export class Stage {
     await this.killRelay();
     await this.plane[Symbol.asyncDispose]();
     await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+function readRelayLog(folder: string): string {
+  try {
+    return readFileSync(join(folder, "relay", "relay.log"), "utf8");
+  } catch {
+    return "there is none";
   }
 }
 
