@@ -84,8 +84,11 @@ async function launch(
   }
 }
 
-/** How Node reaches the plane and where it keeps what it compiled: without the latter a relay is twice as large. */
-const NODE_SETTINGS = ["NODE_COMPILE_CACHE", "NODE_EXTRA_CA_CERTS"];
+/**
+ * How Node reaches the plane and where it keeps what it compiled: without that a relay is twice as large. HOME, as a user
+ * that the system does not know, such as a container's number, has no other.
+ */
+const NODE_SETTINGS = ["NODE_COMPILE_CACHE", "NODE_EXTRA_CA_CERTS", "HOME"];
 
 function selectNodeSettings(environment: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => NODE_SETTINGS.includes(name)));

@@ -2,13 +2,14 @@ import replyFrom from "@fastify/reply-from";
 import type { WebSocket } from "@fastify/websocket";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { z } from "zod";
-import { FENCING_TOKEN_HEADER } from "../../src/flowyard-api/claims.ts";
 import { Event } from "../../src/prefect-api/events.ts";
 import { CreateLog } from "../../src/prefect-api/logs.ts";
 import { parseJson } from "../../src/prefect-api/parse-json.ts";
 import { CLOSE_MALFORMED } from "../../src/prefect-api/socket-messages.ts";
 import { stopEarly } from "../../src/prefect-api/stop-early.ts";
 import { registerSocketSupport, requireSubprotocol } from "../../src/sockets/socket-support.ts";
+import { sendAway } from "./away.ts";
+import { forwardRequest } from "./forward-request.ts";
 import { KEEP_OR_REFUSE_HEADER } from "./keep-or-refuse.ts";
 import { decideAccess, readPath } from "./relay-access.ts";
 import type { RelayDeps } from "./relay-deps.ts";
@@ -18,15 +19,16 @@ import { ServerVersion } from "./server-version.ts";
 
 /** As the plane's own: what it would refuse is not kept for it. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
-const UPSTREAM_TIMEOUT_MS = 60_000;
+/** Slow as it may be, a request has arrived by then. Prefect's clients give up after 60 s. */
+const REQUEST_TIMEOUT_MS = 120_000;
+/** The real client gives up on an answer after 60 s and counts that as a failure: it hears of an outage before. */
+export const ANSWER_MS = 40_000;
 /** A final state waits this long for the lines that were said before it. */
 const SETTLE_MS = 5000;
-/** When a container asks again while the plane is away. */
-const RETRY_AFTER_SECONDS = 2;
+/** To the plane; requests wait for one. */
+const MAX_CONNECTIONS = 256;
 const SET_STATE = /^\/api\/flow_runs\/([0-9a-f-]{36})\/set_state\/?$/i;
 const NO_ROOM_STATUS = 507;
-/** Says that somebody in front of the plane, or the plane itself, is away. */
-const AWAY_STATUS: ReadonlySet<number> = new Set([502, 503, 504]);
 
 /**
  * What containers take for the plane. Logs and events go into the spool and are answered at once, whatever the plane
@@ -36,6 +38,7 @@ const AWAY_STATUS: ReadonlySet<number> = new Set([502, 503, 504]);
 export async function buildRelayApp(deps: RelayDeps): Promise<FastifyInstance> {
   const app = Fastify({
     bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: 2000 },
     forceCloseConnections: true,
   });
@@ -44,12 +47,17 @@ export async function buildRelayApp(deps: RelayDeps): Promise<FastifyInstance> {
   await registerSocketSupport(app);
   await app.register(replyFrom, {
     base: new URL(deps.upstream.apiUrl).origin,
-    undici: { headersTimeout: UPSTREAM_TIMEOUT_MS, bodyTimeout: UPSTREAM_TIMEOUT_MS },
+    undici: {
+      headersTimeout: deps.answerMs,
+      bodyTimeout: deps.answerMs,
+      connections: MAX_CONNECTIONS,
+      // Left out, the plugin takes any certificate.
+      tls: { rejectUnauthorized: true },
+    },
     disableRequestLogging: true,
   });
   app.removeAllContentTypeParsers();
-  // What goes through is not read here.
-  app.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
 
   app.get("/relay/health", (_request, reply) =>
     reply.send({ plane: deps.plane.isThere, waiting_bytes: deps.spool.waitingBytes }),
@@ -69,8 +77,17 @@ export async function buildRelayApp(deps: RelayDeps): Promise<FastifyInstance> {
       }
       next();
     });
-    const forward = (request: FastifyRequest, reply: FastifyReply) =>
-      forwardRequest(deps, request, reply, identities.get(request));
+    const forward = async (request: FastifyRequest, reply: FastifyReply) => {
+      const [, stateOf] = SET_STATE.exec(readPath(request.url) ?? "") ?? [];
+      if (stateOf !== undefined && deps.plane.isThere) {
+        // Whoever watches the run sees its last lines before its end.
+        await deps.spool.untilSettled(AbortSignal.timeout(SETTLE_MS));
+      }
+      const identity = identities.get(request);
+      const isOwnState = stateOf !== undefined && stateOf.toLowerCase() === identity?.flow_run_id;
+      const fencingToken = isOwnState ? identity.fencing_token : null;
+      return forwardRequest(deps, request, reply, { path: request.url.slice("/api".length), fencingToken });
+    };
     void api.register((spooled, _spooledOptions, spooledDone) => {
       registerSpooled(spooled, deps);
       spooledDone();
@@ -146,53 +163,4 @@ function parseBody<S extends z.ZodType>(schema: S, body: unknown) {
 
 function describeProblem(error: z.ZodError) {
   return { exception_message: "Invalid request received.", exception_detail: z.prettifyError(error) };
-}
-
-async function forwardRequest(
-  deps: RelayDeps,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  identity: RunIdentity | undefined,
-): Promise<FastifyReply> {
-  const [, stateOf] = SET_STATE.exec(readPath(request.url) ?? "") ?? [];
-  if (stateOf !== undefined && deps.plane.isThere) {
-    // Whoever watches the run sees its last lines before its end.
-    await deps.spool.untilSettled(AbortSignal.timeout(SETTLE_MS));
-  }
-  const { authorization } = deps.upstream;
-  const isOwnState = stateOf !== undefined && stateOf.toLowerCase() === identity?.flow_run_id;
-  const token = isOwnState ? identity?.fencing_token : null;
-  return reply.from(new URL(deps.upstream.apiUrl).pathname + request.url.slice("/api".length), {
-    retriesCount: 0,
-    rewriteRequestHeaders: (_request, headers) => {
-      const { authorization: _, ...rest } = headers;
-      return {
-        ...rest,
-        ...(authorization === undefined ? {} : { authorization }),
-        ...(typeof token === "number" ? { [FENCING_TOKEN_HEADER]: String(token) } : {}),
-      };
-    },
-    onResponse: (_request, _answer, response) => {
-      deps.plane.isThere = !AWAY_STATUS.has(reply.statusCode);
-      if (deps.plane.isThere) {
-        void reply.send(response.stream);
-        return;
-      }
-      response.stream.resume();
-      sendAway(reply);
-    },
-    onError: () => {
-      deps.plane.isThere = false;
-      sendAway(reply);
-    },
-  });
-}
-
-function sendAway(reply: FastifyReply): FastifyReply {
-  return reply
-    .code(503)
-    .removeHeader("content-length")
-    .headers({ "retry-after": String(RETRY_AFTER_SECONDS), "prefect-maintenance": "true" })
-    .type("application/json")
-    .send({ exception_message: "The control plane is away. This relay keeps what you say until it is back." });
 }

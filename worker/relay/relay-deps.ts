@@ -21,4 +21,6 @@ export interface RelayDeps {
   logger: Logger;
   /** Whether the plane answered when it was asked last, by whoever. */
   plane: { isThere: boolean };
+  /** How long the plane may be silent before it counts as away. */
+  answerMs: number;
 }

@@ -7,7 +7,7 @@ import { systemClock } from "../../src/shared/clock.ts";
 import { UserError } from "../../src/shared/errors.ts";
 import type { Logger } from "../../src/shared/logger.ts";
 import { forwardSpool } from "./forward-spool.ts";
-import { buildRelayApp } from "./relay-app.ts";
+import { ANSWER_MS, buildRelayApp } from "./relay-app.ts";
 import type { RelayDeps } from "./relay-deps.ts";
 import { provideSecret } from "./secret.ts";
 import { Spool } from "./spool.ts";
@@ -21,6 +21,7 @@ export interface RelaySettings {
   hosts: readonly string[];
   port: number;
   maxSpoolBytes: number;
+  answerMs?: number | undefined;
 }
 
 export interface RunningRelay {
@@ -49,6 +50,7 @@ export async function startRelay(
     inbox: new SpoolInbox(spool, systemClock),
     logger,
     plane,
+    answerMs: settings.answerMs ?? ANSWER_MS,
   };
   const stopping = new AbortController();
   const client = createPrefectClient({ ...settings.api, signal: stopping.signal, retry: { retries: 0 } });
