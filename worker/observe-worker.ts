@@ -12,7 +12,7 @@ import { createRunPhases, type RunPhases } from "./run-phases.ts";
 /** For a connection that broke while idle; anything longer is the worker's loops' to tell of and to wait out. */
 const CLIENT_RETRY = { retries: 1, firstDelayMs: 200 };
 
-interface ObservedWorker {
+export interface ObservedWorker {
   /** The plane's client, watched. */
   client: PrefectClient;
   runPhases: RunPhases;

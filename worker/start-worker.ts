@@ -3,6 +3,7 @@ import { flushCompileCache } from "node:module";
 import { join } from "node:path";
 import { type Engine, findEngine } from "../src/docker/engine.ts";
 import { systemClock } from "../src/shared/clock.ts";
+import type { Logger } from "../src/shared/logger.ts";
 import type { WorkerSettings } from "./config.ts";
 import type { Infrastructure } from "./infrastructure/contract.ts";
 import { createDockerInfrastructure } from "./infrastructure/docker.ts";
@@ -11,7 +12,7 @@ import { createProcessInfrastructure } from "./infrastructure/process.ts";
 import { createLogSender } from "./log-sender.ts";
 import { createWorkerLogger } from "./logger.ts";
 import { repeat } from "./loop.ts";
-import { observeWorker } from "./observe-worker.ts";
+import { type ObservedWorker, observeWorker } from "./observe-worker.ts";
 import { createRunOutput } from "./output.ts";
 import { pruneImages } from "./prune-images.ts";
 import { openRelay, reviveRelay } from "./relay/open-relay.ts";
@@ -30,7 +31,21 @@ const PRUNE_SECONDS = 60;
 export async function startWorker(settings: WorkerSettings, stop: AbortSignal): Promise<void> {
   const logger = createWorkerLogger(settings.logFormat, (line) => process.stderr.write(line));
   const observed = await observeWorker(settings, logger);
-  const client = observed.client;
+  try {
+    await workObserved(settings, observed, logger, stop);
+  } finally {
+    // Its health server would keep a process alive, and well, that could not start.
+    await observed.close();
+  }
+  logger.info({ worker_name: settings.name }, "Worker stopped");
+}
+
+async function workObserved(
+  settings: WorkerSettings,
+  { client, runPhases }: ObservedWorker,
+  logger: Logger,
+  stop: AbortSignal,
+): Promise<void> {
   await reviveRelay(settings, logger);
   const { workPool, type, created } = await prepareWorkPool(client, settings);
   const engine = type === "docker" ? await findEngine(settings.engine) : undefined;
@@ -68,7 +83,7 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
       logs: createLogSender(client, relay),
       output: createRunOutput(process.stdout),
       clock: systemClock,
-      runPhases: observed.runPhases,
+      runPhases,
       // Nobody asks it to drop its runs: leaving them alone is what the end of the process does.
       signal: new AbortController().signal,
     },
@@ -77,12 +92,10 @@ export async function startWorker(settings: WorkerSettings, stop: AbortSignal): 
   ended.abort();
   await watching;
   await pruning;
-  await observed.close();
   await home.close();
   if (!(await home.hasLivingWorkers()) && !(await hasRuns(infrastructure, workPool.id))) {
     await relay?.stop();
   }
-  logger.info({ worker_name: settings.name }, "Worker stopped");
 }
 
 function createInfrastructure(engine: Engine | undefined, settings: WorkerSettings, home: WorkerHome): Infrastructure {
