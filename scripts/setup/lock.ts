@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { isAlive, waitUntil } from "./background-process.ts";
 import { say } from "./part.ts";
 
-const LOCK_TIMEOUT_MS = 1_800_000; // a set-up of a new machine takes four to eight minutes, most of it for buildx
+const LOCK_TIMEOUT_MS = 1_800_000; // a set-up of a new machine takes five to ten minutes, most of it for Docker's plugins
 
 /** Runs `work` while no other set-up of this user does: two of them would install and build the same twice. */
 export async function withLock<T>(directory: string, work: () => Promise<T>): Promise<T> {

@@ -44,6 +44,10 @@ export const Machine = z.object({
   }),
   /** Docker's buildx; tests link it into a folder `cli-plugins` of a Docker configuration of their own. */
   buildx: partOf({ plugin: z.string(), version: z.string() }),
+  /** Docker Compose, linked in the same way. */
+  compose: partOf({ plugin: z.string(), version: z.string() }),
+  /** Present in the engine, with the variables of the official image. */
+  postgresImage: partOf({ tag: z.string() }),
   /** Programs that check workflow files. */
   workflowLinters: partOf({ actionlint: z.string(), zizmor: z.string() }),
 });

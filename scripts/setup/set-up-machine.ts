@@ -1,12 +1,13 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { setUpBaseImage } from "./base-image.ts";
-import { setUpBuildx } from "./buildx.ts";
 import { cacheDirectory, stateDirectory } from "./config.ts";
 import { setUpDockerEngine } from "./docker-engine.ts";
+import { setUpBuildx, setUpCompose } from "./docker-plugins.ts";
 import { withLock } from "./lock.ts";
 import { type DemoMachine, Machine, machineFile } from "./machine.ts";
 import { PartMissing, setUpPart } from "./part.ts";
 import { setUpPostgres } from "./postgres.ts";
+import { setUpPostgresImage } from "./postgres-image.ts";
 import { setUpOldestPrefect, setUpPrefect } from "./python.ts";
 import { setUpRegistries } from "./registry.ts";
 import { setUpWorkflowLinters } from "./workflow-linters.ts";
@@ -19,16 +20,15 @@ export async function setUpMachine(): Promise<Machine> {
   await mkdir(cacheDirectory, { recursive: true });
   await mkdir(stateDirectory, { recursive: true });
   const machine = await withLock(cacheDirectory, async () => {
-    const [engine, registry, prefect, oldestPrefect, postgres, buildx, workflowLinters] = await Promise.all([
-      setUpEngineAndImage(),
+    const [containers, registry, prefect, oldestPrefect, plugins, workflowLinters] = await Promise.all([
+      setUpContainers(),
       setUpPart("registry", setUpRegistries),
       setUpPart("python", setUpPrefect),
       setUpPart("python", setUpOldestPrefect),
-      setUpPart("postgres", setUpPostgres),
-      setUpPart("buildx", setUpBuildx),
+      setUpPlugins(),
       setUpPart("workflow linters", setUpWorkflowLinters),
     ]);
-    return Machine.parse({ ...engine, registry, prefect, oldestPrefect, postgres, buildx, workflowLinters });
+    return Machine.parse({ ...containers, registry, prefect, oldestPrefect, ...plugins, workflowLinters });
   });
   await writeFile(machineFile, JSON.stringify(machine, null, 2));
   return machine;
@@ -42,6 +42,24 @@ export async function setUpDemoMachine(): Promise<DemoMachine> {
     const hasContainers = docker.available && baseImage.available;
     return { docker, baseImage, ...(hasContainers ? {} : { prefect: await setUpPart("python", setUpPrefect) }) };
   });
+}
+
+async function setUpContainers() {
+  const [engine, postgres] = await Promise.all([setUpEngineAndImage(), setUpPart("postgres", setUpPostgres)]);
+  const postgresImage = await setUpPart("postgres image", async () => {
+    const { docker, baseImage } = engine;
+    if (!docker.available || !baseImage.available || !postgres.available) {
+      throw new PartMissing("it is made of the engine, the base image and PostgreSQL", "see the messages above");
+    }
+    return setUpPostgresImage({ host: docker.host, baseImage: baseImage.tag, programs: postgres.programs });
+  });
+  return { ...engine, postgres, postgresImage };
+}
+
+/** One after the other: what they share is compiled once. */
+async function setUpPlugins() {
+  const buildx = await setUpPart("buildx", setUpBuildx);
+  return { buildx, compose: await setUpPart("compose", setUpCompose) };
 }
 
 async function setUpEngineAndImage() {
