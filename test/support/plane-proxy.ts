@@ -54,6 +54,7 @@ async function pass(proxy: PlaneProxy, incoming: IncomingMessage, response: Serv
       real.resume().on("end", () => response.destroy());
       return;
     }
+    real.on("error", () => response.destroy()); // the plane died in the middle of its answer
     response.writeHead(real.statusCode ?? 502, real.headers);
     real.pipe(response);
   });

@@ -17,6 +17,8 @@ export interface Counters {
   "notes left": number;
   "lines missing": number;
   "lines doubled": number;
+  /** Bytes that it has not sent; 1 when it does not answer. */
+  "left with the relay": number;
 }
 
 const States = z.array(z.object({ type: z.string(), name: z.string(), message: z.string().nullable() }));
@@ -37,6 +39,7 @@ export async function takeStock(chaos: ChaosStage): Promise<{ counters: Counters
   await settle(async () => (await countOpen(chaos)) === 0, SETTLE_MS);
   await settle(async () => (await findLeft(chaos)).every((left) => left.length === 0), TIDY_MS);
   await settle(async () => (await countWaitingBytes(chaos)) === 0, DELIVER_MS);
+  const waitingBytes = await countWaitingBytes(chaos);
   const witnessed = await chaos.readWitness();
   const counters: Counters = {
     "ended as they would have": 0,
@@ -50,6 +53,7 @@ export async function takeStock(chaos: ChaosStage): Promise<{ counters: Counters
     "notes left": 0,
     "lines missing": 0,
     "lines doubled": 0,
+    "left with the relay": waitingBytes ?? 1,
   };
   for (const run of chaos.runs) {
     await countRun(chaos, run, { witnessed, counters, complaints });
@@ -58,10 +62,14 @@ export async function takeStock(chaos: ChaosStage): Promise<{ counters: Counters
   counters["containers left"] = containers.length;
   counters["processes left"] = processes.length;
   counters["notes left"] = notes.length;
-  complaints.push(...[...processes, ...notes].map((left) => `left: ${left}`));
+  complaints.push(...[...containers, ...processes, ...notes].map((left) => `left: ${left}`));
+  if (waitingBytes !== 0) {
+    complaints.push(`the relay ${waitingBytes === undefined ? "does not answer" : `keeps ${waitingBytes} bytes`}`);
+  }
   return { counters, complaints };
 }
 
+const RELAY_ANSWER_MS = 3000;
 const Relay = z.object({ port: z.number() });
 const Health = z.object({ waiting_bytes: z.number() });
 
@@ -69,7 +77,9 @@ const Health = z.object({ waiting_bytes: z.number() });
 async function countWaitingBytes({ stage }: ChaosStage): Promise<number | undefined> {
   try {
     const { port } = Relay.parse(JSON.parse(await readFile(join(stage.folder, "relay", "relay.json"), "utf8")));
-    const answer = await fetch(`http://127.0.0.1:${port}/relay/health`);
+    const answer = await fetch(`http://127.0.0.1:${port}/relay/health`, {
+      signal: AbortSignal.timeout(RELAY_ANSWER_MS),
+    });
     return Health.parse(await answer.json()).waiting_bytes;
   } catch {
     return undefined;
@@ -124,8 +134,14 @@ async function countRun(
   counters["lines missing"] += missing.length;
   counters["lines doubled"] += doubled;
   if (missing.length > 0 || doubled > 0) {
-    complaints.push(`${missing.length} lines missing, ${doubled} doubled: ${shown}`);
+    complaints.push(
+      `${missing.length} of ${wanted.length} lines missing (${summarize(missing)}), ${doubled} doubled: ${shown}`,
+    );
   }
+}
+
+function summarize(lines: readonly string[]): string {
+  return lines.length < 4 ? lines.join(", ") : `${lines[0]} … ${lines.at(-1)}`;
 }
 
 /** How many flows were at work at the same moment beyond what pool or deployment allow. */

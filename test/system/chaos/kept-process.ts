@@ -7,6 +7,7 @@ export class KeptProcess {
   readonly #launch: () => TestProcess;
   #process: TestProcess;
   #isHeldDown = false;
+  readonly #all: TestProcess[] = [];
 
   constructor(launch: () => TestProcess) {
     this.#launch = launch;
@@ -17,8 +18,14 @@ export class KeptProcess {
     return this.#process;
   }
 
+  /** What it logged in all its lives; without what its runs printed. */
+  get log(): string {
+    return this.#all.map(({ stderr }) => stderr).join("\n");
+  }
+
   #start(): TestProcess {
     const started = this.#launch();
+    this.#all.push(started);
     started.child.once("exit", () => {
       if (!this.#isHeldDown) {
         setTimeout(() => {
