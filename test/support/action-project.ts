@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { z } from "zod";
 import { plainEnvironment } from "./plane-process.ts";
 
 const run = promisify(execFile);
@@ -49,6 +50,35 @@ export async function createWorkPool(apiUrl: string, name: string, type: string)
     body: JSON.stringify({ name, type }),
   });
   assert.equal(answer.status, 201, await answer.text());
+}
+
+/** The plane's deployments, of which the test looks at what its shape says. */
+export async function listDeployments<Shape extends z.ZodType>(
+  apiUrl: string,
+  shape: Shape,
+): Promise<z.infer<Shape>[]> {
+  const answer = await fetch(`${apiUrl}/deployments/filter`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: "{}",
+  });
+  return z.array(shape).parse(await answer.json());
+}
+
+/** The head of a `prefect.yaml` whose deployments' image is built from the Dockerfile beside it and pushed. */
+export function describeImageSteps(repository: string): string {
+  return `build:
+  - prefect_docker.deployments.steps.build_docker_image:
+      id: build-image
+      image_name: ${repository}
+      tag: latest
+      dockerfile: Dockerfile
+      pull: false
+push:
+  - prefect_docker.deployments.steps.push_docker_image:
+      image_name: "{{ build-image.image_name }}"
+      tag: "{{ build-image.tag }}"
+`;
 }
 
 /** A project without images: its deployments run in a process. */

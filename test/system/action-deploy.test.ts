@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { z } from "zod";
 import { loadMachine } from "../../scripts/setup/machine.ts";
 import { type ActionCall, type ActionResult, findEvent, readPayload, runAction } from "../support/action-process.ts";
-import { createWorkPool, makeWorkspace, writeFiles } from "../support/action-project.ts";
+import { createWorkPool, describeImageSteps, makeWorkspace, writeFiles } from "../support/action-project.ts";
 import { TestProcess } from "../support/child-process.ts";
 import { type FakeGithub, startFakeGithub } from "../support/fake-github/server.ts";
 import { isAllowed } from "../support/fake-github/tokens.ts";
@@ -34,18 +34,7 @@ const FlowRuns = z.array(
 function buildProject(registryAddress: string, base: string, mark: string): Record<string, string> {
   return {
     "prefect.yaml": `name: action-test
-build:
-  - prefect_docker.deployments.steps.build_docker_image:
-      id: build-image
-      image_name: ${registryAddress}/${IMAGE}
-      tag: latest
-      dockerfile: Dockerfile
-      pull: false
-push:
-  - prefect_docker.deployments.steps.push_docker_image:
-      image_name: "{{ build-image.image_name }}"
-      tag: "{{ build-image.tag }}"
-pull:
+${describeImageSteps(`${registryAddress}/${IMAGE}`)}pull:
   - prefect.deployments.steps.set_working_directory:
       directory: /opt/prefect/app
 deployments:

@@ -14,6 +14,7 @@ import {
   commitAll,
   createWorkPool,
   describeProcessProject,
+  listDeployments,
   makeWorkspace,
   writeFiles,
 } from "../support/action-project.ts";
@@ -26,9 +27,7 @@ const NAMES = Array.from({ length: 12 }, (_, index) => `d${index}`);
 const APPLY = /^POST .*\/flowyard\/releases\/?(apply)?$/;
 const pushed = findEvent("push.branch.json");
 
-const Deployments = z.array(
-  z.object({ name: z.string(), parameters: z.record(z.string(), z.unknown()), paused: z.boolean() }),
-);
+const Deployment = z.object({ name: z.string(), parameters: z.record(z.string(), z.unknown()), paused: z.boolean() });
 
 /** The commit whose deployments all have the parameter `days`. */
 function describeCommit(days: number, names = NAMES): Record<string, string> {
@@ -80,17 +79,8 @@ describe("deploys when something goes wrong", () => {
 
   const act = (more: Partial<ActionCall> = {}): Promise<ActionResult> => runAction(buildCall(more));
 
-  async function listDeployments() {
-    const answer = await fetch(`${plane.apiUrl}/deployments/filter`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: "{}",
-    });
-    return Deployments.parse(await answer.json());
-  }
-
   async function listDays(): Promise<unknown[]> {
-    return [...new Set((await listDeployments()).map(({ parameters }) => parameters["days"]))];
+    return [...new Set((await listDeployments(plane.apiUrl, Deployment)).map(({ parameters }) => parameters["days"]))];
   }
 
   /** Commits what lies in the workspace and pushes it. */
@@ -121,14 +111,14 @@ describe("deploys when something goes wrong", () => {
     assert.ok(performance.now() - cancelledAt < 7_500, "the runner sends SIGTERM after 7.5 s");
     proxy.decide = () => "pass";
     await plane.start();
-    const between = await listDeployments();
+    const between = await listDeployments(plane.apiUrl, Deployment);
     const again = await act({ env: { GITHUB_RUN_ATTEMPT: "2" } });
 
     assert.equal(cancelled.outputs["reason-code"], "STEP_CANCELLED", cancelled.output);
     assert.equal(cancelled.code, 1);
     assert.deepEqual(between, []);
     assert.equal(again.outputs["reason-code"], "DEPLOYED", again.output);
-    assert.equal((await listDeployments()).length, NAMES.length);
+    assert.equal((await listDeployments(plane.apiUrl, Deployment)).length, NAMES.length);
   });
 
   test("an answer that is lost after the release was applied is no second release", async () => {
@@ -142,7 +132,7 @@ describe("deploys when something goes wrong", () => {
     const again = await act({ env: { GITHUB_RUN_ATTEMPT: "2" } });
 
     assert.ok(lost > 0, proxy.requests.join("\n"));
-    assert.equal((await listDeployments()).length, NAMES.length, first.output);
+    assert.equal((await listDeployments(plane.apiUrl, Deployment)).length, NAMES.length, first.output);
     assert.equal(again.outputs["reason-code"], "NOTHING_TO_DO", again.output);
   });
 
@@ -182,8 +172,8 @@ describe("deploys when something goes wrong", () => {
     await rm(old, { recursive: true });
 
     assert.equal(refused.outputs["reason-code"], "RELEASE_OUTDATED", refused.output);
-    assert.equal((await listDeployments()).length, NAMES.length);
-    assert.ok((await listDeployments()).every((deployment) => !deployment.paused));
+    assert.equal((await listDeployments(plane.apiUrl, Deployment)).length, NAMES.length);
+    assert.ok((await listDeployments(plane.apiUrl, Deployment)).every((deployment) => !deployment.paused));
   });
 
   test("a deployment that the project no longer has is paused, not deleted", async () => {
@@ -193,7 +183,7 @@ describe("deploys when something goes wrong", () => {
     const result = await act(await push(2));
 
     assert.equal(result.outputs["reason-code"], "DEPLOYED", result.output);
-    const paused = (await listDeployments()).filter((deployment) => deployment.paused);
+    const paused = (await listDeployments(plane.apiUrl, Deployment)).filter((deployment) => deployment.paused);
     assert.deepEqual(
       paused.map(({ name }) => name),
       [NAMES[0]],
@@ -209,7 +199,10 @@ describe("deploys when something goes wrong", () => {
     const preview = await act({ event, inputs, env: { PREVIEW_SUFFIX: "-pr-2" } });
 
     assert.equal(preview.outputs["reason-code"], "DEPLOYED", preview.output);
-    assert.deepEqual((await listDeployments()).map(({ name }) => name).sort(), ["nightly", "nightly-pr-2"]);
+    assert.deepEqual((await listDeployments(plane.apiUrl, Deployment)).map(({ name }) => name).sort(), [
+      "nightly",
+      "nightly-pr-2",
+    ]);
   });
 
   test("an unreachable plane fails the step in words, with the next step", async () => {

@@ -3,14 +3,22 @@ import { rm } from "node:fs/promises";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { z } from "zod";
 import { type ActionCall, type ActionResult, findEvent, readPayload, runAction } from "../support/action-process.ts";
-import { createWorkPool, describeProcessProject, makeWorkspace, writeFiles } from "../support/action-project.ts";
+import {
+  createWorkPool,
+  describeProcessProject,
+  listDeployments,
+  makeWorkspace,
+  writeFiles,
+} from "../support/action-project.ts";
 import { type FakeGithub, startFakeGithub } from "../support/fake-github/server.ts";
 import { World } from "../support/fake-github/world.ts";
 import { type PlaneProcess, startPlane } from "../support/plane-process.ts";
 
-const Deployments = z.array(
-  z.object({ id: z.string(), name: z.string(), schedules: z.array(z.object({ active: z.boolean() })) }),
-);
+const Deployment = z.object({
+  id: z.string(),
+  name: z.string(),
+  schedules: z.array(z.object({ active: z.boolean() })),
+});
 const PERMISSIONS = { contents: "read", checks: "write", deployments: "write", pull_requests: "write" } as const;
 
 describe("previews of pull requests", () => {
@@ -45,15 +53,7 @@ describe("previews of pull requests", () => {
     return runAction({ event: findEvent(file), workspace, apiUrl: github.url, token, ...more, inputs: all });
   }
 
-  async function listDeployments() {
-    const answer = await fetch(`${plane.apiUrl}/deployments/filter`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: "{}",
-    });
-    return Deployments.parse(await answer.json());
-  }
-  const listNames = async () => (await listDeployments()).map(({ name }) => name).sort();
+  const listNames = async () => (await listDeployments(plane.apiUrl, Deployment)).map(({ name }) => name).sort();
 
   /** As the webhook of its closing leaves it. */
   function close(number: number): void {
@@ -64,9 +64,9 @@ describe("previews of pull requests", () => {
     const inputs = { preview: "true", environment: "production" };
 
     const pushed = await act("push.branch.json", inputs);
-    const production = await listDeployments();
+    const production = await listDeployments(plane.apiUrl, Deployment);
     const opened = await act("pull_request.opened.json", inputs);
-    const both = await listDeployments();
+    const both = await listDeployments(plane.apiUrl, Deployment);
     const again = await act("pull_request.synchronize.json", inputs);
     const closed = await act("pull_request.closed-merged.json", inputs);
 
@@ -87,7 +87,7 @@ describe("previews of pull requests", () => {
     assert.equal(again.outputs["reason-code"], "NOTHING_TO_DO", again.output);
     assert.equal(closed.outputs["reason-code"], "PREVIEW_REMOVED", closed.output);
     assert.equal(closed.outputs["decision"], "remove");
-    assert.deepEqual(await listDeployments(), production);
+    assert.deepEqual(await listDeployments(plane.apiUrl, Deployment), production);
   });
 
   test("the comment of the preview says at the end that it was removed, and GitHub gets no environment", async () => {

@@ -15,6 +15,7 @@ import {
   commitAll,
   createWorkPool,
   describeProcessProject,
+  listDeployments,
   makeWorkspace,
   writeFiles,
 } from "../support/action-project.ts";
@@ -26,9 +27,11 @@ import { waitUntil } from "../support/wait-until.ts";
 const APPLY = /^POST .*\/flowyard\/releases$/;
 const PLAN = /^POST .*\/flowyard\/releases\/plan$/;
 const pushed = findEvent("push.branch.json");
-const Deployments = z.array(
-  z.object({ name: z.string(), parameters: z.record(z.string(), z.unknown()), tags: z.array(z.string()) }),
-);
+const Deployment = z.object({
+  name: z.string(),
+  parameters: z.record(z.string(), z.unknown()),
+  tags: z.array(z.string()),
+});
 
 /** A project in a folder of its own, with a flow of its own. */
 function describeFolder(name: string, days = 1): Record<string, string> {
@@ -90,15 +93,8 @@ describe("steps over commits, projects and releases", () => {
     return { event: { ...pushed, env: { ...pushed.env, GITHUB_SHA: sha } }, payload };
   }
 
-  async function listDeployments() {
-    const answer = await fetch(`${plane.apiUrl}/deployments/filter`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: "{}",
-    });
-    return Deployments.parse(await answer.json());
-  }
-  const listDays = async () => (await listDeployments()).map(({ parameters }) => parameters["days"]);
+  const listDays = async () =>
+    (await listDeployments(plane.apiUrl, Deployment)).map(({ parameters }) => parameters["days"]);
 
   describe("with only-changed", () => {
     const inputs = { "only-changed": "true", "prefect-file": "*/prefect.yaml" };
@@ -152,7 +148,10 @@ describe("steps over commits, projects and releases", () => {
       const result = await act(inputs, first);
 
       assert.equal(result.outputs["reason-code"], "DEPLOYED", result.output);
-      assert.deepEqual((await listDeployments()).map(({ name }) => name).sort(), ["nightly", "weekly"]);
+      assert.deepEqual((await listDeployments(plane.apiUrl, Deployment)).map(({ name }) => name).sort(), [
+        "nightly",
+        "weekly",
+      ]);
     });
 
     test("when GitHub cannot compare, everything is deployed as without it", async () => {

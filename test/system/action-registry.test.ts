@@ -7,7 +7,7 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { loadMachine } from "../../scripts/setup/machine.ts";
 import { type ActionCall, findEvent, runAction, startAction } from "../support/action-process.ts";
-import { createWorkPool, makeWorkspace, writeFiles } from "../support/action-project.ts";
+import { createWorkPool, describeImageSteps, makeWorkspace, writeFiles } from "../support/action-project.ts";
 import { type FakeGithub, startFakeGithub } from "../support/fake-github/server.ts";
 import { type PlaneProcess, plainEnvironment, startPlane } from "../support/plane-process.ts";
 import { type RegistryFault, type RegistryProxy, startRegistryProxy } from "../support/registry-proxy.ts";
@@ -21,18 +21,7 @@ const IMAGE = "flowyard-test/refused";
 function describeProject(address: string, dockerfile: string): Record<string, string> {
   return {
     "prefect.yaml": `name: refused
-build:
-  - prefect_docker.deployments.steps.build_docker_image:
-      id: build-image
-      image_name: ${address}/${IMAGE}
-      tag: latest
-      dockerfile: Dockerfile
-      pull: false
-push:
-  - prefect_docker.deployments.steps.push_docker_image:
-      image_name: "{{ build-image.image_name }}"
-      tag: "{{ build-image.tag }}"
-deployments:
+${describeImageSteps(`${address}/${IMAGE}`)}deployments:
   - name: nightly
     entrypoint: flow.py:etl
     work_pool: {name: local, job_variables: {image: "{{ build-image.image }}"}}
