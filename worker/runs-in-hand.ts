@@ -11,12 +11,16 @@ export interface RunsInHand {
   add(run: RunInFlight, ended: Promise<RunOutcome>): void;
   /** Resolves when none is left, or the signal aborts. */
   wait(signal: AbortSignal): Promise<void>;
+  /** Resolves when fewer than so many are in flight, or the signal aborts. */
+  waitForRoom(limit: number, signal: AbortSignal): Promise<void>;
 }
 
 export function createRunsInHand(): RunsInHand {
   const inFlight = new Map<string, RunInFlight>();
   const attempts = new Set<string>();
   const running = new Set<Promise<void>>();
+  /** Resolved whenever a run is not in flight any more; for the one loop that takes runs. */
+  let room = Promise.withResolvers<void>();
   return {
     inFlight,
     attempts,
@@ -28,6 +32,7 @@ export function createRunsInHand(): RunsInHand {
         running.delete(settled);
         if (inFlight.get(id) === run) {
           inFlight.delete(id);
+          room.resolve();
         }
         if (outcome === "done") {
           attempts.delete(run.attempt);
@@ -41,6 +46,15 @@ export function createRunsInHand(): RunsInHand {
       while (running.size > 0 && !signal.aborted) {
         await Promise.race([Promise.all(running), aborted.promise]);
       }
+    },
+    waitForRoom: async (limit, signal) => {
+      const stop = () => room.resolve();
+      signal.addEventListener("abort", stop, { once: true });
+      while (inFlight.size >= limit && !signal.aborted) {
+        room = Promise.withResolvers();
+        await room.promise;
+      }
+      signal.removeEventListener("abort", stop);
     },
   };
 }

@@ -35,19 +35,23 @@ export interface Look {
 }
 
 /**
- * Asks the plane for runs, no more than the worker may begin. A Flowyard plane answers as soon as there is one, and has
- * claimed it then; a stock Prefect server is polled. `pollSeconds` is the pause where nothing else says when to ask.
+ * Asks the plane for runs, no more than the worker may begin: while it may begin none, the end of a run is waited for. A
+ * Flowyard plane answers as soon as there is one, and has claimed it then; a stock Prefect server is polled.
+ * `pollSeconds` is the pause where nothing else says when to ask.
  */
 export function createTaker(
   own: TakeDependencies,
-  runs: Pick<RunsInHand, "inFlight">,
+  runs: Pick<RunsInHand, "inFlight" | "waitForRoom">,
   pollSeconds: number,
 ): (stop: AbortSignal) => Promise<Look> {
   const { settings, infrastructure } = own;
   return async (stop) => {
+    if (!settings.runOnce) {
+      await runs.waitForRoom(settings.limit, stop);
+    }
     const free = settings.limit - runs.inFlight.size;
-    if (free <= 0) {
-      return { offers: [], waitSeconds: pollSeconds };
+    if (free <= 0 || stop.aborted) {
+      return { offers: [], waitSeconds: 0 };
     }
     await infrastructure.checkReady();
     return (await own.hasFeature("claims"))

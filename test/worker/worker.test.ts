@@ -255,6 +255,27 @@ test("never more runs than the limit are in flight", async () => {
   assert.equal(worker.infrastructure.mostAtOnce, 2);
 });
 
+test("a run that waits for room is begun when another one has ended, and not with the next poll", async () => {
+  const pool = await createPool();
+  await using _worker = await startTestWorker(pool, { limit: 1, pollSeconds: 600 });
+
+  const runs = await Promise.all(Array.from({ length: 3 }, () => createRun(pool, { seconds: 0.1 })));
+
+  await Promise.all(runs.map(({ id }) => waitForState(id, "COMPLETED")));
+});
+
+test("a worker without room stops when it is told to", async () => {
+  const pool = await createPool();
+  await using worker = await startTestWorker(pool, { limit: 1, pollSeconds: 600 });
+  const running = await createRun(pool, { seconds: 0.5 });
+  await waitForState(running.id, "RUNNING");
+
+  worker.stop();
+  await worker.ended;
+
+  assert.equal((await client.flowRuns.get(running.id)).state_type, "COMPLETED");
+});
+
 test("two workers of a pool start each run once", async () => {
   const pool = await createPool();
   await using one = await startTestWorker(pool, { name: "one" });
