@@ -149,7 +149,9 @@ async function startRun(own: RunDependencies, run: RunInFlight, claimed: Claimed
   const signal = AbortSignal.any([own.signal, run.starting.signal]);
   try {
     const job = await prepareJob(own, claimed);
-    if (!(await announceStart(own, flowRun.id, attempt))) {
+    // At the same time: the plane then writes both to its disk at once.
+    const [goesOn] = await Promise.all([announceStart(own, flowRun.id, attempt), labelRun(own, job)]);
+    if (!goesOn) {
       await own.home.dropClaim(attempt);
       return undefined;
     }
@@ -188,16 +190,9 @@ async function prepareJob(own: RunDependencies, { flowRun, deployment, attempt, 
   );
   const variables = mergeJobVariables(deployment?.job_variables ?? {}, flowRun.job_variables ?? {});
   const template = fillJobTemplate(workPool.base_job_template, variables, settings.environment);
-  const labels = {
-    "prefect.worker.name": settings.name,
-    "prefect.worker.type": own.infrastructure.type,
-    "prefect.work-pool.name": workPool.name,
-    "prefect.work-pool.id": workPool.id,
-  };
-  const [configuration] = await Promise.all([
-    keepTrying({ what: "read blocks and variables", ...own }, () => resolveReferences(client, template)),
-    keepTrying({ what: "label the run", ...own }, () => client.flowRuns.updateLabels(flowRun.id, labels)),
-  ]);
+  const configuration = await keepTrying({ what: "read blocks and variables", ...own }, () =>
+    resolveReferences(client, template),
+  );
   const ownVariables = OWN_VARIABLES.flatMap((name) => (name in variables ? [[name, variables[name]] as const] : []));
   return buildJob(
     { ...configuration, ...Object.fromEntries(ownVariables) },
@@ -217,6 +212,16 @@ async function prepareJob(own: RunDependencies, { flowRun, deployment, attempt, 
       relay: own.relay?.accessFor({ flow_run_id: flowRun.id, fencing_token: claimed?.fencingToken ?? null }),
     },
   );
+}
+
+async function labelRun(own: RunDependencies, { flowRun, facts }: Job): Promise<void> {
+  const labels = {
+    "prefect.worker.name": own.settings.name,
+    "prefect.worker.type": own.infrastructure.type,
+    "prefect.work-pool.name": facts.work_pool_name,
+    "prefect.work-pool.id": facts.work_pool_id,
+  };
+  await keepTrying({ what: "label the run", ...own }, () => own.client.flowRuns.updateLabels(flowRun.id, labels));
 }
 
 /** PENDING, Submitting: tells that an infrastructure comes up. False when the run was ended meanwhile. */

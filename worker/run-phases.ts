@@ -15,7 +15,7 @@ import { errorFields } from "./report.ts";
 /** Makes the ids of events: the same step of the same attempt has the same id, so it is stored once. */
 const PHASE_NAMESPACE = "6a0c1f0e-7f0b-5b1b-8f3e-52a5d3f1c7aa";
 /** Steps of runs that start together travel together. */
-const GATHER_MS = 150;
+const GATHER_MS = 400;
 const MAX_BATCH = 100;
 /** While the plane is away; the oldest go first. A timeline is a convenience. */
 const MAX_WAITING = 2000;

@@ -39,7 +39,8 @@ export type RunOutcome = "done" | "unwatched";
  * Throws when the signal aborts; the run then goes on without us.
  */
 export async function superviseRun(own: SuperviseDependencies, run: StartedRun, isNew: boolean): Promise<RunOutcome> {
-  const note = (await own.home.findNote(run.key)) ?? { position: {}, shippedCharacters: 0, isDone: false };
+  const known = isNew ? undefined : await own.home.findNote(run.key);
+  const note = known ?? { position: {}, shippedCharacters: 0, isDone: false };
   const notingPid = noteInfrastructure(own, run, isNew);
   const end = await shipUntilEnd(own, run, note);
   await notingPid;
@@ -47,8 +48,9 @@ export async function superviseRun(own: SuperviseDependencies, run: StartedRun, 
   if (end.exit.kind === "unwatched") {
     return "unwatched";
   }
-  await own.home.saveNote(run.key, { ...note, isDone: true });
-  await cleanUp(own, run, state);
+  if (!(await cleanUp(own, run, state))) {
+    await own.home.saveNote(run.key, { ...note, isDone: true });
+  }
   return "done";
 }
 
@@ -203,16 +205,21 @@ export function isOurAttempt(
 
 const FAILED: ReadonlySet<StateType | undefined> = new Set(["FAILED", "CRASHED"]);
 
-/** Output and end are stored: what is left only takes space, unless somebody wants to look at what failed. */
-async function cleanUp(own: SuperviseDependencies, run: StartedRun, state: StateType | undefined): Promise<void> {
+/**
+ * Output and end are stored: what is left only takes space, unless somebody wants to look at what failed. Answers whether
+ * nothing is left.
+ */
+async function cleanUp(own: SuperviseDependencies, run: StartedRun, state: StateType | undefined): Promise<boolean> {
   if (FAILED.has(state) && !run.removeAlways && own.settings.keepFailedSeconds > 0) {
     own.logger.info({ infrastructure: run.what, seconds: own.settings.keepFailedSeconds }, "Kept, as its run failed");
-    return;
+    return false;
   }
   try {
     await run.remove();
     await own.home.dropNote(run.key);
+    return true;
   } catch (error) {
     own.logger.warn({ ...errorFields(error) }, "What is left of a run could not be removed; it is tried again later");
+    return false;
   }
 }

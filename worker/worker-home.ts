@@ -1,11 +1,11 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { errorMessage } from "../src/shared/errors.ts";
 import { type Logger, silentLogger } from "../src/shared/logger.ts";
 import { findProcessStart } from "./process-identity.ts";
-import { readParsed, sweepDrafts, writeFirst, writeWhole } from "./whole-files.ts";
+import { readParsed, removeFile, sweepDrafts, writeFirst, writeWhole } from "./whole-files.ts";
 
 const Registration = z.object({ pid: z.number(), started: z.string() });
 
@@ -90,7 +90,7 @@ export async function openWorkerHome(folder: string, logger: Logger = silentLogg
   const isAlive = (other: string) => isRegistered(join(workers, `${other}.json`));
   for (const name of await listFiles(workers)) {
     if (!(await isRegistered(join(workers, name)))) {
-      await rm(join(workers, name), { force: true });
+      await removeFile(join(workers, name));
     }
   }
   return {
@@ -105,8 +105,8 @@ export async function openWorkerHome(folder: string, logger: Logger = silentLogg
     findNote: (key) => readParsed(noteFile(key), RunNote),
     saveNote: (key, note) => write(noteFile(key), note),
     dropNote: async (key) => {
-      await rm(noteFile(key), { force: true });
-      await rm(ownerFile(key), { force: true });
+      await removeFile(noteFile(key));
+      await removeFile(ownerFile(key));
     },
     takeOver: async (key) => {
       const owner = await readParsed(ownerFile(key), Owner);
@@ -120,16 +120,16 @@ export async function openWorkerHome(folder: string, logger: Logger = silentLogg
     notePulled: (image) =>
       write(join(images, `${hashName(image)}.json`), { image, pulled_at: new Date().toISOString() }),
     listPulled: () => readAll(images, PulledImage),
-    dropPulled: (image) => rm(join(images, `${hashName(image)}.json`), { force: true }),
+    dropPulled: (image) => removeFile(join(images, `${hashName(image)}.json`)),
     saveClaim: (claim) => write(join(claims, `${claim.attempt}.json`), claim),
-    dropClaim: (attempt) => rm(join(claims, `${attempt}.json`), { force: true }),
+    dropClaim: (attempt) => removeFile(join(claims, `${attempt}.json`)),
     listClaims: () => readAll(claims, Claim),
     sweep: async () => {
       for (const path of [workers, runs, claims, images]) {
         await sweepDrafts(path);
       }
     },
-    close: () => rm(join(workers, `${instance}.json`), { force: true }),
+    close: () => removeFile(join(workers, `${instance}.json`)),
   };
 }
 

@@ -1,6 +1,6 @@
 import { StringDecoder } from "node:string_decoder";
 import { TransientError } from "../shared/errors.ts";
-import { findContainer } from "./containers.ts";
+import { type ContainerState, findContainer } from "./containers.ts";
 import { type Engine, engineLost } from "./engine.ts";
 import { isEngineGone, isMissingContainer } from "./errors.ts";
 
@@ -27,13 +27,15 @@ export type OutputPosition = { [stream in OutputStream]?: string | undefined };
 /**
  * A container's output as the engine keeps it, from behind a position to its end: until the container stops, or does
  * not exist. Whoever takes the lines slowly slows the reading down, not the container.
- * Throws TransientError DOCKER_UNREACHABLE when the connection breaks: read on from the last line then.
+ * Throws TransientError DOCKER_UNREACHABLE when the connection breaks: read on from the last line then. `look` is how the
+ * container is looked at afterwards.
  */
 export async function* readOutput(
   engine: Engine,
   id: string,
   from: OutputPosition,
   signal: AbortSignal,
+  look: () => Promise<ContainerState | undefined> = () => findContainer(engine, id),
 ): AsyncGenerator<OutputLine> {
   const lines: OutputLine[] = [];
   const demux = createDemux((line) => {
@@ -61,7 +63,7 @@ export async function* readOutput(
       throw isEngineGone(error) ? engineLost(engine, error) : error;
     }
   }
-  if ((await findContainer(engine, id))?.isRunning === true) {
+  if ((await look())?.isRunning === true) {
     // The engine closes its streams when it stops. What came last may be the beginning of a line.
     throw new TransientError("DOCKER_UNREACHABLE", "The Docker engine ended the log of a container that goes on.");
   }

@@ -37,9 +37,38 @@ interface Container {
   createdAt: Date;
 }
 
+interface Watch {
+  /** By this worker. */
+  stopped: boolean;
+  look: Look;
+}
+
+type Look = () => Promise<ContainerState | undefined>;
+
+/**
+ * Output and wait end at the same moment, and both are followed by a look: one that is under way and finds the container
+ * at its end is the answer to both.
+ */
+function createSharedLook(look: Look): Look {
+  let underWay: ReturnType<Look> | undefined;
+  return async () => {
+    const found = await underWay?.catch(() => undefined);
+    if (found !== undefined && !found.isRunning) {
+      return found;
+    }
+    const asked = look();
+    underWay = asked;
+    try {
+      return await asked;
+    } finally {
+      underWay = undefined;
+    }
+  };
+}
+
 export function buildStartedRun(engine: Engine, container: Container): StartedRun {
   const { id, name, facts, options } = container;
-  const own = { stopped: false };
+  const own: Watch = { stopped: false, look: createSharedLook(() => findContainer(engine, id)) };
   return {
     key: id,
     pid: `${dockerPyBaseUrl(engine.url)}:${id}`,
@@ -47,7 +76,7 @@ export function buildStartedRun(engine: Engine, container: Container): StartedRu
     facts,
     streamOutput: options.stream_output,
     removeAlways: options.auto_remove,
-    readOutput: (from, signal) => readThroughRestarts(engine, id, from, signal),
+    readOutput: (from, signal) => readThroughRestarts(engine, id, from, { look: own.look, signal }),
     waitForEnd: (signal) => waitForEnd(engine, container, own, signal),
     askToCancel: () => signalContainer(engine, id, CANCEL_SIGNAL),
     stop: async (graceSeconds) => {
@@ -73,12 +102,12 @@ async function* readThroughRestarts(
   engine: Engine,
   id: string,
   from: OutputPosition,
-  signal: AbortSignal,
+  { look, signal }: Pick<Watch, "look"> & { signal: AbortSignal },
 ): AsyncGenerator<OutputLine> {
   const position = { ...from };
   for (;;) {
     try {
-      for await (const line of readOutput(engine, id, position, signal)) {
+      for await (const line of readOutput(engine, id, position, signal, look)) {
         position[line.stream] = line.place;
         yield line;
       }
@@ -89,18 +118,13 @@ async function* readThroughRestarts(
   }
 }
 
-async function waitForEnd(
-  engine: Engine,
-  container: Container,
-  own: { stopped: boolean },
-  signal: AbortSignal,
-): Promise<Exit> {
+async function waitForEnd(engine: Engine, container: Container, own: Watch, signal: AbortSignal): Promise<Exit> {
   const { id, name, options } = container;
   const limit = options.wait_timeout_seconds;
   const timeout = limit === undefined ? undefined : AbortSignal.timeout(limit * 1000);
   const until = timeout === undefined ? signal : AbortSignal.any([signal, timeout]);
   try {
-    const { state, engineWasAway } = await waitUntilStopped(engine, id, until);
+    const { state, engineWasAway } = await waitUntilStopped(engine, id, { look: own.look, signal: until });
     if (state === undefined) {
       return { kind: "vanished", what: `The container "${name}"` };
     }
@@ -126,13 +150,13 @@ async function waitForEnd(
 async function waitUntilStopped(
   engine: Engine,
   id: string,
-  signal: AbortSignal,
+  { look, signal }: Pick<Watch, "look"> & { signal: AbortSignal },
 ): Promise<{ state: ContainerState | undefined; engineWasAway: boolean }> {
   let engineWasAway = false;
   for (;;) {
     try {
       await waitContainer(engine, id, signal);
-      const state = await findContainer(engine, id);
+      const state = await look();
       if (state === undefined || !state.isRunning) {
         return { state, engineWasAway };
       }

@@ -7,12 +7,12 @@ import {
   startContainer,
 } from "../../src/docker/containers.ts";
 import { checkEngine, type Engine } from "../../src/docker/engine.ts";
-import { findImage } from "../../src/docker/images.ts";
 import { errorMessage, UserError } from "../../src/shared/errors.ts";
 import type { Job } from "../job.ts";
 import { factsFromLabels, POOL_LABEL } from "../run-facts.ts";
 import type { FoundRun, Infrastructure } from "./contract.ts";
 import { createImageProvider } from "./docker-images.ts";
+import { createInitCheck, withInit } from "./docker-init.ts";
 import { buildStartedRun, WatchOptions } from "./docker-run.ts";
 import { buildContainerSpec, type ContainerSpec, WATCH_LABEL } from "./docker-spec.ts";
 import type { Allowed } from "./isolation.ts";
@@ -42,6 +42,7 @@ export function createDockerInfrastructure(
     allow,
   };
   const images = createImageProvider(engine, onPulled);
+  const hasOwnInit = createInitCheck(engine);
   return {
     type: "docker",
     checkReady: () => checkEngine(engine),
@@ -63,7 +64,7 @@ export function createDockerInfrastructure(
         note(message);
       }
       await images.provide(spec, note, signal);
-      const needsInit = !spec.decidesInit && !(await hasOwnInit(engine, spec.image));
+      const needsInit = !spec.decidesInit && !(await hasOwnInit(spec.image));
       signal.throwIfAborted();
       const { id, name } = await createWithFreeName(engine, needsInit ? withInit(spec) : spec, job);
       note(`Created container ${name}`, { kind: "created", what: `container "${name}"` });
@@ -112,20 +113,6 @@ function readWatchOptions(labels: Record<string, string>): WatchOptions {
   } catch {
     return WatchOptions.parse({}); // written by hand: watched all the same
   }
-}
-
-/** Programs that pass signals on and collect the dead, as the official image brings one: two of them only get in each other's way. */
-const INIT_PROGRAMS = /(?:^|\/)(?:tini|tini-static|dumb-init|docker-init|catatonit|s6-svscan|init)$/;
-
-async function hasOwnInit(engine: Engine, image: string): Promise<boolean> {
-  const entrypoint = (await findImage(engine, image))?.Config.Entrypoint;
-  const [program] = typeof entrypoint === "string" ? [entrypoint] : (entrypoint ?? []);
-  return program !== undefined && INIT_PROGRAMS.test(program);
-}
-
-/** Prefect as process 1 does not react to SIGTERM: the kernel gives process 1 no default actions. */
-function withInit(spec: ContainerSpec): ContainerSpec {
-  return { ...spec, options: { ...spec.options, HostConfig: { ...spec.options.HostConfig, Init: true } } };
 }
 
 /** Taken names get `-1`, `-2` … appended, as Prefect's worker does: a run that is started again keeps its name. */
