@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { build, type Plugin } from "esbuild";
 import { collectLicenses, leaveOutSsh, shrinkPackageJson } from "./build-action.ts";
+import { runCommand } from "./setup/run-command.ts";
 
 const root = join(import.meta.dirname, "..");
 const contextFolder = join(root, ".flowyard/image");
@@ -78,10 +79,21 @@ export async function buildImageContext(folder = contextFolder): Promise<string>
 }
 
 /** The base job template of Docker pools, with the network of compose.yaml that runs join. */
-async function buildComposeTemplate(): Promise<string> {
+export async function buildComposeTemplate(): Promise<string> {
   const template = JSON.parse(await readFile(join(root, "src/prefect-api/docker-base-job-template.json"), "utf8"));
   template.variables.properties.networks.default = [COMPOSE_NETWORK];
   return JSON.stringify(template, null, 2);
+}
+
+/** The commit that the image is of: only where git tells one, and nothing was changed since. */
+async function describeRevision(): Promise<string[]> {
+  const git = (...args: string[]) => runCommand("git", ["-C", root, ...args]);
+  const [revision, changes] = await Promise.all([
+    git("rev-parse", "HEAD"),
+    git("status", "--porcelain", "--untracked-files=no"),
+  ]);
+  const isKnown = revision.code === 0 && changes.code === 0 && changes.stdout === "";
+  return isKnown ? ["--label", `org.opencontainers.image.revision=${revision.stdout}`] : [];
 }
 
 async function main(): Promise<void> {
@@ -96,6 +108,7 @@ async function main(): Promise<void> {
     [
       "build",
       ...["--tag", values.tag, "--label", `org.opencontainers.image.version=${version}`],
+      ...(await describeRevision()),
       ...(nodeImage === undefined ? [] : ["--build-arg", `NODE_IMAGE=${nodeImage}`]),
       folder,
     ],

@@ -5,9 +5,12 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { parse } from "yaml";
 import { z } from "zod";
+import { buildComposeTemplate } from "../../scripts/build-image.ts";
+import { loadMachine } from "../../scripts/setup/machine.ts";
 import { runCommand } from "../../scripts/setup/run-command.ts";
 import { root } from "./sources.ts";
 
+const { compose } = await loadMachine();
 const flowyard = join(root, "bin/flowyard");
 const unitFolder = join(root, "worker/systemd");
 /** Without a value for each of these nothing may start. */
@@ -22,7 +25,9 @@ const Compose = z.object({
       environment: z.record(z.string(), z.string()).default({}),
       volumes: z.array(z.string()).default([]),
       networks: z.array(z.string()),
-      depends_on: z.record(z.string(), z.object({ condition: z.literal("service_healthy") })).default({}),
+      depends_on: z
+        .record(z.string(), z.object({ condition: z.enum(["service_healthy", "service_started"]) }))
+        .default({}),
       ports: z.array(z.string()).default([]),
     }),
   ),
@@ -101,15 +106,13 @@ describe("compose.yaml", () => {
     }
   });
 
-  test("is taken by Docker Compose where that is there", async (context) => {
-    const found = await runCommand("docker", ["compose", "version"]);
-    if (found.code !== 0) {
-      context.diagnostic("docker compose is not installed: only the tests above look at compose.yaml");
-      return;
-    }
+  const skip = compose.available ? false : compose.reason;
+  test("is taken by Docker Compose, and refused by it without the secrets", { skip }, async () => {
+    assert.ok(compose.available);
+    const { plugin } = compose;
     const folder = await mkdtemp(join(tmpdir(), "flowyard-compose-"));
     await cp(join(root, "compose.yaml"), join(folder, "compose.yaml"));
-    const config = () => runCommand("docker", ["compose", "--project-directory", folder, "config", "--quiet"]);
+    const config = () => runCommand(plugin, ["--project-directory", folder, "config", "--quiet"], { cwd: folder });
 
     const refused = await config();
     await writeFile(join(folder, ".env"), REQUIRED.map((name) => `${name}=1\n`).join(""));
@@ -119,6 +122,19 @@ describe("compose.yaml", () => {
     assert.notEqual(refused.code, 0);
     assert.match(refused.output, /set \w+.* in \.env/);
     assert.equal(taken.code, 0, taken.tail);
+  });
+
+  test("has the network that the base job template of its worker's pool names", async () => {
+    const { networks } = z
+      .object({ networks: z.object({ flowyard: z.object({ name: z.string() }) }) })
+      .parse(parse((await readCompose()).text, { merge: true }));
+    const template = z
+      .object({
+        variables: z.object({ properties: z.object({ networks: z.object({ default: z.array(z.string()) }) }) }),
+      })
+      .parse(JSON.parse(await buildComposeTemplate()));
+    const [name = ""] = template.variables.properties.networks.default;
+    assert.equal(networks.flowyard.name, `\${FLOWYARD_NETWORK:-${name}}`);
   });
 });
 
