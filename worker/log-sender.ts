@@ -14,6 +14,8 @@ const AWAY_MS = 5000;
 export interface LogSender {
   /** Throws what the client throws. */
   send(run: { flowRunId: string; key: string }, entries: readonly OutputEntry[]): Promise<void>;
+  /** Returns when what engines have sent by the relay until now is at the plane, too; early when the signal aborts. */
+  untilRelayed(signal: AbortSignal): Promise<void>;
 }
 
 type LogClient = {
@@ -27,7 +29,7 @@ type LogClient = {
  * sent is then safe whatever becomes of the container and of this worker. Without room there, or without a relay, the
  * container's own log is what keeps them.
  */
-export function createLogSender(client: LogClient, relay?: Pick<OpenRelay, "keepLogs">): LogSender {
+export function createLogSender(client: LogClient, relay?: Pick<OpenRelay, "keepLogs" | "untilSettled">): LogSender {
   let takesIds: boolean | undefined;
   let awayUntilMs = 0;
 
@@ -51,6 +53,7 @@ export function createLogSender(client: LogClient, relay?: Pick<OpenRelay, "keep
         awayUntilMs = performance.now() + AWAY_MS;
       }
     },
+    untilRelayed: async (signal) => relay?.untilSettled(signal),
   };
 }
 

@@ -109,6 +109,11 @@ async function shipUntilEnd(own: SuperviseDependencies, run: StartedRun, note: R
       logger.warn({ ...errorFields(error) }, "The output of a run could not be read");
     }
   });
+  // What waits in the relay is not missing: the plane was away, and the worker may find it back first.
+  if (!withheld.isEmpty()) {
+    await own.logs.untilRelayed(signal);
+    signal.throwIfAborted();
+  }
   const missing = await keepTrying({ what: "compare the run's log", ...own }, () =>
     withheld.findMissing(own.client, flowRunId),
   );

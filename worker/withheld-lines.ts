@@ -8,6 +8,7 @@ const SLACK_MS = 5000;
 
 interface WithheldLines {
   note(entry: OutputEntry): void;
+  isEmpty(): boolean;
   /** Those of the last lines that the plane does not have. Throws what the client throws. */
   findMissing(client: { logs: Pick<PrefectClient["logs"], "list"> }, flowRunId: string): Promise<OutputEntry[]>;
 }
@@ -27,6 +28,7 @@ export function createWithheldLines(): WithheldLines {
         characters -= lines.shift()?.message.length ?? characters;
       }
     },
+    isEmpty: () => lines.length === 0,
     findMissing: async (client, flowRunId) => {
       const [first] = lines;
       if (first === undefined) {

@@ -13,6 +13,7 @@ import { findRegistration } from "./registration.ts";
 import type { RelayAccess } from "./run-environment.ts";
 import { buildRunAuthString } from "./run-token.ts";
 import { provideSecret } from "./secret.ts";
+import { untilSettled } from "./settled.ts";
 import type { RelaySettings } from "./start-relay.ts";
 
 type RelayChoice = Pick<WorkerSettings, "relay" | "api" | "flowyardHome" | "relaySpoolBytes" | "environment">;
@@ -22,6 +23,8 @@ export interface OpenRelay {
   accessFor(run: { flow_run_id: string; fencing_token: number | null }): RelayAccess;
   /** Leaves lines of a run with it until the plane takes them. Answers whether it has them; never throws. */
   keepLogs(flowRunId: string, logs: readonly z.input<typeof CreateLog>[]): Promise<boolean>;
+  /** Returns when all that runs have told it until now is at the plane; early when the signal aborts. */
+  untilSettled(signal: AbortSignal): Promise<void>;
   /** Watches it until the signal aborts. */
   watch(signal: AbortSignal): Promise<void>;
   /** Ends it, for when nobody on this machine needs it any more. */
@@ -47,6 +50,7 @@ export async function openRelay(
     return {
       accessFor: (run) => buildAccess(secret, relay, 0, run),
       keepLogs: createLogKeeper(secret, relay),
+      untilSettled: (signal) => untilSettled(relay, logger, signal),
       watch: waitForAbort,
       stop: () => Promise.resolve(),
     };
@@ -71,9 +75,11 @@ export async function openRelay(
   };
   const { port } = await provideRelay(dependencies);
   const secret = await provideSecret(folder);
+  const url = `http://127.0.0.1:${port}/api`;
   return {
     accessFor: (run) => buildAccess(secret, undefined, port, run),
-    keepLogs: createLogKeeper(secret, `http://127.0.0.1:${port}/api`),
+    keepLogs: createLogKeeper(secret, url),
+    untilSettled: (signal) => untilSettled(url, logger, signal),
     watch: (signal) => watchRelay(dependencies, signal),
     stop: () => stopRelay(folder),
   };

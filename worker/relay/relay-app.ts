@@ -16,6 +16,7 @@ import type { RelayDeps } from "./relay-deps.ts";
 import { passThrough, takeEvents } from "./relay-sockets.ts";
 import { parseRunAuthString, type RunIdentity, readBasicAuthString } from "./run-token.ts";
 import { ServerVersion } from "./server-version.ts";
+import { SETTLED_PATH, SettledAnswer } from "./settled.ts";
 
 /** As the plane's own: what it would refuse is not kept for it. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
@@ -62,6 +63,11 @@ export async function buildRelayApp(deps: RelayDeps): Promise<FastifyInstance> {
   app.get("/relay/health", (_request, reply) =>
     reply.send({ plane: deps.plane.isThere, waiting_bytes: deps.spool.waitingBytes }),
   );
+  app.get(SETTLED_PATH, async (_request, reply) => {
+    const waited = AbortSignal.timeout(SETTLE_MS);
+    await deps.spool.untilSettled(waited);
+    return reply.send(SettledAnswer.parse({ settled: !waited.aborted }));
+  });
   await app.register((api, _options, done) => {
     api.addHook("onRequest", (request, reply, next) => {
       const identity = identify(deps, request);

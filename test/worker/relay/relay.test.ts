@@ -12,6 +12,7 @@ import { CLOSE_MALFORMED } from "../../../src/prefect-api/socket-messages.ts";
 import { silentLogger } from "../../../src/shared/logger.ts";
 import { buildRunAuthString } from "../../../worker/relay/run-token.ts";
 import { provideSecret } from "../../../worker/relay/secret.ts";
+import { untilSettled } from "../../../worker/relay/settled.ts";
 import { type RunningRelay, startRelay } from "../../../worker/relay/start-relay.ts";
 import { type PlaneProcess, startPlane } from "../../support/plane-process.ts";
 import { waitUntil } from "../../support/wait-until.ts";
@@ -107,6 +108,26 @@ describe("a relay between a run and its plane", () => {
     const filter = { logs: { flow_run_id: { any_: [run.id] } }, ...page };
     const first = await worker.logs.list(filter);
     assert.equal(first.length, 300);
+  });
+
+  test("says when all that it was told is at the plane", async () => {
+    const { run, client } = await startRun();
+    const isThere = async () => (await worker.logs.list({ logs: { flow_run_id: { any_: [run.id] } } })).length === 300;
+    await plane.kill();
+    await client.logs.create(Array.from({ length: 300 }, (_, index) => buildLog(run.id, `line ${index}`)));
+    let isSaid = false;
+    const waiting = untilSettled(`http://127.0.0.1:${relay.port}/api`, silentLogger, new AbortController().signal).then(
+      () => {
+        isSaid = true;
+      },
+    );
+
+    await plane.start();
+    const wasEarly = isSaid;
+    await waiting;
+
+    assert.equal(wasEarly, false);
+    assert.equal(await isThere(), true);
   });
 
   test("events by a socket are kept, and every other socket goes through", async () => {
