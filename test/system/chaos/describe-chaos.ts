@@ -34,27 +34,9 @@ export function describeChaos(
     after(() => chaos?.close());
 
     test("every run ends as it would have, once, with every line once, and nothing is left or held", async () => {
-      const draw = createDraw(seed);
       const seconds = startStopwatch();
-      const struck = new Map<Strike, number>();
-      const streaming = new AbortController();
       chaos.startWorkers();
-      const stream = createRuns(chaos, createDraw(seed + 1_000_000), streaming.signal);
-      await waitUntil(async () => (await chaos.readWitness()).length > 0, {
-        timeoutMs: 60_000,
-        what: "a first run",
-        evidence: () => describeWorkers(chaos),
-      });
-
-      for (const what of drawEvenly(draw, STRIKES, moments)) {
-        await letWork(chaos);
-        await new Promise((resolve) => setTimeout(resolve, draw() * MAX_QUIET_MS));
-        if (await chaos.strike(what, draw)) {
-          struck.set(what, (struck.get(what) ?? 0) + 1);
-        }
-      }
-      streaming.abort();
-      await stream;
+      const struck = await strikeStream(chaos, moments, seed);
       const struckFor = seconds();
 
       const { counters, complaints } = await takeStock(chaos);
@@ -88,6 +70,34 @@ export function describeChaos(
       await waitUntil(async () => (await countOpen(chaos)) === 0, { timeoutMs: 60_000, what: "their end" });
     });
   });
+}
+
+/** How often each kind struck something. However it ends, no more runs are made then. */
+async function strikeStream(chaos: ChaosStage, moments: number, seed: number): Promise<Map<Strike, number>> {
+  const draw = createDraw(seed);
+  const struck = new Map<Strike, number>();
+  const streaming = new AbortController();
+  const stream = createRuns(chaos, createDraw(seed + 1_000_000), streaming.signal);
+  try {
+    await waitUntil(async () => (await chaos.readWitness()).length > 0, {
+      timeoutMs: 60_000,
+      what: "a first run",
+      evidence: () => describeWorkers(chaos),
+    });
+    for (const what of drawEvenly(draw, STRIKES, moments)) {
+      await letWork(chaos);
+      await new Promise((resolve) => setTimeout(resolve, draw() * MAX_QUIET_MS));
+      if (await chaos.strike(what, draw)) {
+        struck.set(what, (struck.get(what) ?? 0) + 1);
+      }
+    }
+    streaming.abort();
+    await stream;
+    return struck;
+  } finally {
+    streaming.abort();
+    await stream.catch(() => undefined); // what failed first is told
+  }
 }
 
 /** Until a flow has begun since the last strike: what is still coming up has little to lose. */
@@ -129,6 +139,6 @@ async function createRuns(chaos: ChaosStage, draw: () => number, signal: AbortSi
 }
 
 function describeWorkers({ workers, stage }: ChaosStage): string {
-  const outputs = [...workers.map((worker) => worker.process.output), stage.plane.process.output];
-  return outputs.map((output) => output.slice(-6000)).join("\n----\n");
+  const outputs = [...workers.map((worker) => worker.log), stage.plane.process.output];
+  return outputs.map((output) => output.slice(-3000)).join("\n----\n");
 }
