@@ -16,6 +16,7 @@ import { type ObservedWorker, observeWorker } from "./observe-worker.ts";
 import { createRunOutput } from "./output.ts";
 import { pruneImages } from "./prune-images.ts";
 import { openRelay, reviveRelay } from "./relay/open-relay.ts";
+import { startAnewIfStripped } from "./start-anew.ts";
 import { prepareWorkPool } from "./work-pool.ts";
 import { runWorker } from "./worker.ts";
 import { openWorkerHome, type WorkerHome } from "./worker-home.ts";
@@ -29,6 +30,7 @@ const PRUNE_SECONDS = 60;
  * DOCKER_UNREACHABLE, ADDRESS_IN_USE of the health server.
  */
 export async function startWorker(settings: WorkerSettings, stop: AbortSignal): Promise<void> {
+  startAnewIfStripped(settings.environment);
   const logger = createWorkerLogger(settings.logFormat, (line) => process.stderr.write(line));
   const observed = await observeWorker(settings, logger);
   try {
