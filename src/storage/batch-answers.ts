@@ -12,6 +12,10 @@ export function asRepeatable<Query extends Statement>(question: Query): Query {
   return question;
 }
 
+export function isRepeatable({ query }: Pick<Statement, "query">): boolean {
+  return repeatable.has(query);
+}
+
 /** A statement that writes rows of, or that name, the ids among its values, and no others. */
 export function asNarrow<Query extends Statement>(write: Query): Query {
   narrow.add(write.query);
@@ -38,7 +42,7 @@ export class BatchAnswers {
   }
 
   run(statement: Statement): Promise<QueryResult> {
-    if (!repeatable.has(statement.query)) {
+    if (!isRepeatable(statement)) {
       this.#forgetWhatChanges(statement);
       return this.#run(statement);
     }

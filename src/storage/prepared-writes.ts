@@ -1,6 +1,6 @@
-import { CompiledQuery, type Kysely, PostgresAdapter } from "kysely";
-import { asNarrow } from "./batch-answers.ts";
+import { type CompiledQuery, type Kysely, PostgresAdapter } from "kysely";
 import type { Database } from "./database-types.ts";
+import { buildHoldable } from "./held-writes.ts";
 
 /** A statement whose text is made once, of the first row that it writes: all its rows have the same columns. */
 export class PreparedWrite<Row extends object> {
@@ -19,8 +19,9 @@ export class PreparedWrite<Row extends object> {
 }
 
 /**
- * Statements that write one row each and belong together, in their order. PostgreSQL is given them as one, in one way there and back
- * and with one plan; it looks at foreign keys when all is written. SQLite knows no such statement, and has no way to go.
+ * Statements that write one row each and belong together, in their order. PostgreSQL is given them as one, together with
+ * those of other transactions of the batch, before anything is asked that they could change; what fails there fails the
+ * transaction. SQLite knows no such statement, and has no way to go.
  */
 export class WritesTogether {
   readonly #db: Kysely<Database>;
@@ -31,9 +32,9 @@ export class WritesTogether {
   }
 
   async run(writes: readonly CompiledQuery[]): Promise<void> {
-    if (this.#db.getExecutor().adapter instanceof PostgresAdapter && writes.length > 1) {
+    if (this.#db.getExecutor().adapter instanceof PostgresAdapter) {
       const key = writes.map(({ queryId }) => queryId.queryId).join(" ");
-      const joined = this.#joined.get(key) ?? join(writes);
+      const joined = this.#joined.get(key) ?? buildHoldable(writes);
       this.#joined.set(key, joined);
       await this.#db.executeQuery({ ...joined, parameters: writes.flatMap(({ parameters }) => parameters) });
       return;
@@ -42,15 +43,4 @@ export class WritesTogether {
       await this.#db.executeQuery(write);
     }
   }
-}
-
-function join(writes: readonly CompiledQuery[]): CompiledQuery {
-  let before = 0;
-  const texts = writes.map(({ sql, parameters }) => {
-    const text = sql.replaceAll(/\$(\d+)/g, (_, number) => `$${before + Number(number)}`);
-    before += parameters.length;
-    return text;
-  });
-  const named = texts.slice(0, -1).map((text, index) => `write_${index} as (${text})`);
-  return asNarrow(CompiledQuery.raw(`with ${named.join(", ")} ${texts.at(-1)}`));
 }

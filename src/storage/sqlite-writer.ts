@@ -32,6 +32,11 @@ export class SqliteWriter implements WritingConnection {
     this.#statements.undo.run();
   }
 
+  /** Nothing is held. */
+  async settle(): Promise<boolean> {
+    return false;
+  }
+
   async commit(): Promise<void> {
     this.#statements.commit.run();
   }

@@ -5,16 +5,24 @@ import type { WakeUp } from "./wake-ups.ts";
 /** Bounds how long the first of a batch waits for the last. */
 const MAX_BATCH = 64;
 
-/** The connection that writes. Called in this order: begin, (keep or undo) per transaction, commit; or rollback. */
+/**
+ * The connection that writes. Called in this order: begin, (keep or undo) per transaction, settle, commit; or rollback.
+ * One that asks ahead may begin the next batch while it commits.
+ */
 export interface WritingConnection {
   /** Whether it keeps answers for the transactions of a batch; else what is asked ahead would be asked twice. */
   readonly asksAhead: boolean;
   /** Opens the transaction of a batch, and the savepoint of the first in it. */
   begin(): Promise<void>;
-  /** Keeps what the one that ran wrote, for the commit, and opens the savepoint of the next. */
-  keep(): void;
+  /**
+   * Keeps what the one that ran wrote, for the commit, and opens the savepoint of the next. `undone` is called when the
+   * database turns out not to take it, before `settle` resolves.
+   */
+  keep(undone: (error: unknown) => void): void;
   /** Undoes what the one that ran wrote. */
   undo(): void;
+  /** Writes what it still holds, and answers whether that was anything. */
+  settle(): Promise<boolean>;
   /** Resolves when the batch is on disk. */
   commit(outbox: Outbox): Promise<void>;
   /** Does not throw. */
@@ -45,6 +53,12 @@ interface Waiting<T> {
   attempt(tx: T): Promise<() => void>;
   fail(error: unknown): void;
   askAhead: ((tx: T) => Promise<unknown>) | undefined;
+}
+
+/** A batch whose transaction is being opened. */
+interface Begun<T> {
+  batch: Waiting<T>[];
+  beginning: Promise<void>;
 }
 
 /**
@@ -96,43 +110,65 @@ export class TransactionQueue<T> {
   async #drain(): Promise<void> {
     // One turn of the event loop: requests whose bytes are already here join this batch.
     await new Promise((resolve) => setImmediate(resolve));
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.slice(0, MAX_BATCH);
-      this.#waiting = this.#waiting.slice(MAX_BATCH);
-      await this.#runBatch(batch);
+    let begun: Begun<T> | undefined;
+    while (begun !== undefined || this.#waiting.length > 0) {
+      begun = await this.#runBatch(begun ?? this.#begin());
     }
     this.#draining = undefined;
   }
 
-  async #runBatch(batch: Waiting<T>[]): Promise<void> {
-    const kept: Left[] = [];
+  #begin(): Begun<T> {
+    const batch = this.#waiting.slice(0, MAX_BATCH);
+    this.#waiting = this.#waiting.slice(MAX_BATCH);
+    return this.#beginWith(batch);
+  }
+
+  #beginWith(batch: Waiting<T>[]): Begun<T> {
+    const beginning = this.#connection.begin().then(() => this.#askAhead(batch));
+    beginning.catch(() => undefined); // it may be looked at after the commit of the batch before
+    return { batch, beginning };
+  }
+
+  /** Answers the batch that was begun while this one was committed. */
+  async #runBatch({ batch, beginning }: Begun<T>): Promise<Begun<T> | undefined> {
+    const kept = new Set<Left>();
+    let next: Begun<T> | undefined;
     try {
-      await this.#connection.begin();
-      this.#askAhead(batch);
+      await beginning;
       for (const waiting of batch) {
-        kept.push(await this.#runOne(waiting));
+        await this.#runOne(waiting, kept);
       }
-      await this.#connection.commit({
-        wakeUps: kept.flatMap(({ wakeUps }) => [...wakeUps.values()]),
-        announced: kept.flatMap(({ announced }) => announced),
+      await this.#connection.settle();
+      const committed = this.#connection.commit({
+        wakeUps: [...kept].flatMap(({ wakeUps }) => [...wakeUps.values()]),
+        announced: [...kept].flatMap(({ announced }) => announced),
       });
+      // What the next ones ask goes with the commit, and is answered after it.
+      next = this.#connection.asksAhead && this.#waiting.length > 0 ? this.#begin() : undefined;
+      await committed;
     } catch (error) {
       // A promise that was already rejected ignores the second rejection.
       const failure = this.#connection.toStorageError(error);
       for (const waiting of batch) {
         waiting.fail(failure);
       }
+      await next?.beginning.catch(() => undefined);
       await this.#connection.rollback();
-      return;
+      return next && this.#beginWith(next.batch);
     }
-    for (const { afterCommit, wakeUps, announcedHere } of kept) {
-      for (const callback of afterCommit) {
-        callback();
-      }
-      this.#tell.wake(wakeUps.values());
-      if (announcedHere.length > 0) {
-        this.#tell.announce(announcedHere);
-      }
+    for (const left of kept) {
+      this.#finish(left);
+    }
+    return next;
+  }
+
+  #finish({ afterCommit, wakeUps, announcedHere }: Left): void {
+    for (const callback of afterCommit) {
+      callback();
+    }
+    this.#tell.wake(wakeUps.values());
+    if (announcedHere.length > 0) {
+      this.#tell.announce(announcedHere);
     }
   }
 
@@ -146,18 +182,22 @@ export class TransactionQueue<T> {
   }
 
   /** Throws only when the savepoint itself fails. */
-  async #runOne(waiting: Waiting<T>): Promise<Left> {
-    this.#left = leaveNothing();
+  async #runOne(waiting: Waiting<T>, kept: Set<Left>): Promise<void> {
+    const left = leaveNothing();
+    this.#left = left;
     try {
       const succeed = await waiting.attempt(this.#tx);
-      this.#left.afterCommit.unshift(succeed);
+      left.afterCommit.unshift(succeed);
     } catch (error) {
       waiting.fail(this.#connection.toStorageError(error));
       this.#connection.undo();
-      return leaveNothing();
+      return;
     }
-    this.#connection.keep();
-    return this.#left;
+    kept.add(left);
+    this.#connection.keep((error) => {
+      kept.delete(left);
+      waiting.fail(this.#connection.toStorageError(error));
+    });
   }
 }
 

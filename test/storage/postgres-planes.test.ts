@@ -130,6 +130,21 @@ describe("two planes on one PostgreSQL", () => {
     ]);
   });
 
+  test("a batch that began while the commit of the one before was lost is begun again", async () => {
+    const [lost, next] = [buildFlow(), buildFlow()];
+    let following: Promise<void> | undefined;
+
+    const broken = here.transaction(async (tx) => {
+      await tx.flows.insert(lost);
+      following = here.transaction((later) => later.flows.insert(next));
+      await endConnections("state like 'idle in transaction%'");
+    });
+
+    await assert.rejects(broken, (error) => hasCode(error, "SERVICE_UNAVAILABLE"));
+    await following;
+    assert.deepEqual(await Promise.all([lost, next].map(({ id }) => there.flows.find(id))), [undefined, next]);
+  });
+
   test("after a lost connection who waits is told to look, whatever for, and hears again", async () => {
     const woken: (string | null)[] = [];
     there.wakeUps.subscribe("slot_released", (key) => woken.push(key));
