@@ -265,6 +265,33 @@ describe("a claim that nobody renews", () => {
     assert.equal((await claim(plane)).length, 1);
   });
 
+  test("gives a run that has begun the longer time, also when its worker was cut off before it said that it started it", async () => {
+    await using plane = await buildTestPlane();
+    const { id } = await createDeployment(plane);
+    await createRun(plane, id);
+    const claimed = await claimOne(plane);
+    await propose(plane, claimed.flow_run.id, "RUNNING", 1);
+
+    plane.moveClock(LONG);
+    await endExpired(plane);
+    assert.equal((await findRun(plane, claimed.flow_run.id)).state.type, "RUNNING");
+    assert.equal((await propose(plane, claimed.flow_run.id, "COMPLETED", 1)).status, "ACCEPT");
+  });
+
+  test("ends a run that was cut off before its start was told and stays away", async () => {
+    await using plane = await buildTestPlane();
+    const { id } = await createDeployment(plane);
+    await createRun(plane, id);
+    const claimed = await claimOne(plane);
+    await propose(plane, claimed.flow_run.id, "RUNNING", 1);
+
+    plane.moveClock(VERY_LONG);
+    await endExpired(plane);
+    await endExpired(plane);
+
+    assert.equal((await findRun(plane, claimed.flow_run.id)).state.type, "CRASHED");
+  });
+
   test("ends a run that was being cancelled as CANCELLED", async () => {
     await using plane = await buildTestPlane();
     const { id } = await createDeployment(plane);

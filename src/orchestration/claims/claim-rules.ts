@@ -50,6 +50,8 @@ export type ClaimEnd =
   | { action: "return"; message: string }
   | { action: "crash"; message: string }
   | { action: "cancel"; message: string }
+  /** It was started, and whoever started it has not said so: it has the time of a run that was. */
+  | { action: "prolong" }
   | { action: "none" };
 
 /** What becomes of a run whose worker did not renew its claim in time. */
@@ -76,6 +78,9 @@ export function decideClaimEnd(
     // A claim outlasts a retry and a pause only where the run's process does.
     case "SCHEDULED":
     case "PAUSED":
+      if (!claim.started) {
+        return { action: "prolong" };
+      }
       return {
         action: "crash",
         message: `${worker}, which ran this flow run, has not been heard of for ${STARTED_CLAIM_SECONDS} s.`,

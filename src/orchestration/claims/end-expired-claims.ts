@@ -1,11 +1,11 @@
 import type { StateCreate } from "../../prefect-api/states.ts";
-import { timestampFromDate } from "../../prefect-api/timestamp.ts";
+import { addSeconds, timestampFromDate } from "../../prefect-api/timestamp.ts";
 import type { Logger } from "../../shared/logger.ts";
 import type { HeldClaim } from "../../storage/flow-run-claims.ts";
 import type { Store, Tx } from "../../storage/store.ts";
 import type { LiveBus } from "../events/live-bus.ts";
 import { setFlowRunStateIn } from "../states/set-flow-run-state.ts";
-import { type ClaimEnd, decideClaimEnd } from "./claim-rules.ts";
+import { CLAIM_SECONDS, type ClaimEnd, decideClaimEnd, STARTED_CLAIM_SECONDS } from "./claim-rules.ts";
 
 /** As the history of a run names it. */
 const LOOP = "loop end-expired-claims";
@@ -32,6 +32,11 @@ export function endExpiredClaims(
 
 async function endClaim(tx: Tx, deps: { bus: LiveBus; logger: Logger }, claim: HeldClaim, now: Date): Promise<void> {
   const end = decideClaimEnd(claim, claim.state_type === null ? null : { type: claim.state_type });
+  if (end.action === "prolong") {
+    const expires_at = addSeconds(claim.expires_at, STARTED_CLAIM_SECONDS - CLAIM_SECONDS);
+    await tx.flowRunClaims.renew(claim.flow_run_id, { worker_name: claim.worker_name, expires_at, started: true });
+    return;
+  }
   const state = buildEndState(end);
   if (state !== null) {
     const proposal = { flowRunId: claim.flow_run_id, state, mode: "forced" as const, clientApiVersion: null, by: LOOP };
@@ -44,6 +49,7 @@ async function endClaim(tx: Tx, deps: { bus: LiveBus; logger: Logger }, claim: H
 function buildEndState(end: ClaimEnd): StateCreate | null {
   switch (end.action) {
     case "none":
+    case "prolong":
       return null;
     case "return":
       return { type: "SCHEDULED", message: end.message, state_details: {} };
