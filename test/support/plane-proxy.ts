@@ -15,16 +15,16 @@ export interface PlaneProxy extends AsyncDisposable {
 }
 
 /** A fixed address for a plane that dies and comes back, and a network that breaks at a chosen request. */
-export async function startPlaneProxy(target: string): Promise<PlaneProxy> {
+export async function startPlaneProxy(target: string, host = "127.0.0.1"): Promise<PlaneProxy> {
   const server = createServer();
-  server.listen(0, "127.0.0.1");
+  server.listen(0, host);
   await once(server, "listening");
   const address = server.address();
   if (address === null || typeof address === "string") {
     throw new Error("the plane's proxy has no port");
   }
   const proxy: PlaneProxy = {
-    apiUrl: `http://127.0.0.1:${address.port}/api`,
+    apiUrl: `http://${host}:${address.port}/api`,
     target,
     requests: [],
     decide: () => "pass",

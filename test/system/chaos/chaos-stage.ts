@@ -9,6 +9,7 @@ import { TransientError } from "../../../src/shared/errors.ts";
 import { type PlaneProxy, startPlaneProxy } from "../../support/plane-proxy.ts";
 import { type PlaceType, Stage } from "../worker-kill/stage.ts";
 import { KeptProcess } from "./kept-process.ts";
+import type { OwnNetwork } from "./own-network.ts";
 import { type Strike, strike } from "./strikes.ts";
 
 export const POOL_LIMIT = 6;
@@ -49,13 +50,15 @@ export class ChaosStage {
     this.engine = engine;
   }
 
-  static async open(type: PlaceType, machine: Machine): Promise<ChaosStage> {
+  /** With a network, workers and all that they start are in it, and reach the plane through it alone. */
+  static async open(type: PlaceType, machine: Machine, network?: OwnNetwork): Promise<ChaosStage> {
     const stage = await Stage.open(type, machine);
+    stage.through = network?.enter ?? [];
     const engine =
       type === "docker" && machine.docker.available
         ? await findEngine(readEngineSettings({ HOME: "/nonexistent", DOCKER_HOST: machine.docker.host }))
         : undefined;
-    const chaos = new ChaosStage(stage, await startPlaneProxy(stage.plane.apiUrl), engine);
+    const chaos = new ChaosStage(stage, await startPlaneProxy(stage.plane.apiUrl, network?.outside), engine);
     await copyFile(join(import.meta.dirname, "engine.py"), join(stage.folder, "chaos.py"));
     await chaos.#prepare(type);
     return chaos;

@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { runCommand } from "../../../scripts/setup/run-command.ts";
 import type { StateType } from "../../../src/prefect-api/states.ts";
 import { type ChaosStage, type DeploymentName, type Expected, keepAsking, type Witnessed } from "./chaos-stage.ts";
 
@@ -69,7 +70,7 @@ export async function takeStock(chaos: ChaosStage): Promise<{ counters: Counters
   return { counters, complaints };
 }
 
-const RELAY_ANSWER_MS = 3000;
+const RELAY_ANSWER_SECONDS = 3;
 const Relay = z.object({ port: z.number() });
 const Health = z.object({ waiting_bytes: z.number() });
 
@@ -77,10 +78,15 @@ const Health = z.object({ waiting_bytes: z.number() });
 async function countWaitingBytes({ stage }: ChaosStage): Promise<number | undefined> {
   try {
     const { port } = Relay.parse(JSON.parse(await readFile(join(stage.folder, "relay", "relay.json"), "utf8")));
-    const answer = await fetch(`http://127.0.0.1:${port}/relay/health`, {
-      signal: AbortSignal.timeout(RELAY_ANSWER_MS),
-    });
-    return Health.parse(await answer.json()).waiting_bytes;
+    const [program = "curl", ...args] = [
+      ...stage.through,
+      "curl",
+      "--silent",
+      "--max-time",
+      String(RELAY_ANSWER_SECONDS),
+    ];
+    const { stdout } = await runCommand(program, [...args, `http://127.0.0.1:${port}/relay/health`]);
+    return Health.parse(JSON.parse(stdout)).waiting_bytes;
   } catch {
     return undefined;
   }

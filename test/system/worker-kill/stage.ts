@@ -63,6 +63,8 @@ export class Stage {
   /** What each job of the pool needs. */
   readonly jobVariables: JsonObject;
   readonly #workers: TestProcess[] = [];
+  /** What workers are launched through: a command and its arguments, as to enter a namespace. */
+  through: readonly string[] = [];
   #flowId = "";
 
   private constructor(plane: PlaneProcess, folder: string, type: PlaceType, machine: Machine) {
@@ -98,7 +100,16 @@ export class Stage {
 
   /** Does not wait until it works. */
   launchWorker(environment: Record<string, string> = {}, ...flags: string[]): TestProcess {
-    const worker = new TestProcess(flowyard, ["worker", "start", "--pool", this.#type, ...flags], {
+    const [program = flowyard, ...args] = [
+      ...this.through,
+      flowyard,
+      "worker",
+      "start",
+      "--pool",
+      this.#type,
+      ...flags,
+    ];
+    const worker = new TestProcess(program, args, {
       cwd: this.folder,
       env: plainEnvironment(this.folder, { ...this.#environment, ...environment }),
     });
