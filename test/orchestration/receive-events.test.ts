@@ -122,6 +122,17 @@ suite("task runs from events", () => {
     assert.equal(taskRuns.at(0)?.state?.state_details.task_run_id, TASK_RUN);
   });
 
+  for (const flowRunId of ["00000000-0000-4000-8000-0000000000f2", null]) {
+    test(`a task run stays in its flow run, whatever is said of it in the name of ${flowRunId ?? "none"}`, async () => {
+      await receive(buildTaskEvent());
+      const before = await opened.store.taskRuns.get(TASK_RUN);
+      await receive(buildTaskEvent({ seconds: 5, type: "FAILED", name: "Failed", flowRunId, dynamicKey: "9" }));
+
+      const { flow_run_id, dynamic_key, state } = await opened.store.taskRuns.get(TASK_RUN);
+      assert.deepEqual([flow_run_id, dynamic_key, state], [FLOW_RUN, before.dynamic_key, before.state]);
+    });
+  }
+
   test("task runs without a flow run are told apart by their id", async () => {
     await receive(
       buildTaskEvent({ flowRunId: null }),

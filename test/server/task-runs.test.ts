@@ -40,6 +40,16 @@ suite("task runs over REST", () => {
     });
   });
 
+  test("one with the id of a task run of another flow run, or of other keys, takes nobody's place", async () => {
+    const { body } = await create();
+
+    const taken = await create({ id: body.id, flow_run_id: randomUUID() });
+    const renamed = await create({ id: body.id, dynamic_key: "7" });
+
+    assert.deepEqual([taken.status, taken.body.code, renamed.status], [409, "DATA_CONFLICT", 409]);
+    assert.deepEqual((await call(plane, "GET", `/task_runs/${body.id}`)).body, body);
+  });
+
   test("are read, filtered, counted, renamed and removed", async () => {
     const { body } = await create();
     await create({ dynamic_key: "1", state: { type: "COMPLETED" } });

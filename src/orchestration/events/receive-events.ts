@@ -46,6 +46,9 @@ async function recordTaskRun(tx: Pick<Tx, "taskRuns">, report: TaskRunReport, no
           dynamic_key: taskRun.dynamic_key,
         });
   const stored = sameKeys ?? (await tx.taskRuns.find(taskRunId));
+  if (stored?.flow_run_id && stored.flow_run_id !== flowRunId) {
+    return; // another run's: it stays an event
+  }
   const changed = decideTaskRun(stored, report, now);
   if (changed !== undefined) {
     await tx.taskRuns.put(changed);

@@ -4,13 +4,14 @@ import type { Labels } from "../../prefect-api/primitives.ts";
 import type { State } from "../../prefect-api/states.ts";
 import { type CreateTaskRun, type TaskRun, TaskRunPolicy } from "../../prefect-api/task-runs.ts";
 import { timestampFromDate } from "../../prefect-api/timestamp.ts";
+import { UserError } from "../../shared/errors.ts";
 import type { Store, Tx } from "../../storage/store.ts";
 import { decideRunTimes, NO_STATE } from "../states/bookkeeping.ts";
 import { buildProposedState } from "../states/transition.ts";
 
 /**
  * Makes the task run that stands for a subflow (or for `run_deployment`) in its parent flow, PENDING unless another
- * state is given. The same keys in the same flow run are the same task run.
+ * state is given. The same keys in the same flow run are the same task run. Throws UserError DATA_CONFLICT.
  */
 export function createTaskRun(
   store: Pick<Store, "transaction">,
@@ -30,8 +31,12 @@ export function createTaskRun(
 
 async function findExisting(tx: Pick<Tx, "taskRuns">, body: CreateTaskRun): Promise<TaskRun | undefined> {
   if (body.flow_run_id) {
-    const { flow_run_id, task_key, dynamic_key } = body;
-    return await tx.taskRuns.findByKey({ flow_run_id, task_key, dynamic_key });
+    const { id, flow_run_id, task_key, dynamic_key } = body;
+    const sameKeys = await tx.taskRuns.findByKey({ flow_run_id, task_key, dynamic_key });
+    if (sameKeys === undefined && id && (await tx.taskRuns.find(id)) !== undefined) {
+      throw new UserError("DATA_CONFLICT", `Task run ${id} is another one: of other keys, or of another flow run.`);
+    }
+    return sameKeys;
   }
   return body.id ? await tx.taskRuns.find(body.id) : undefined;
 }
