@@ -9,15 +9,17 @@ import { secondsBetween, timestampFromDate } from "../../../prefect-api/timestam
 import type { Logger } from "../../../shared/logger.ts";
 import type { Store } from "../../../storage/store.ts";
 import type { App, RouteDeps } from "../../app-deps.ts";
-import { watchRuns } from "../../claim-wait.ts";
+import { RunLines, type RunWatch } from "../../claim-wait.ts";
 
 const ByName = z.object({ name: z.string() });
 
 export function registerClaims(api: App, deps: RouteDeps): void {
   const { store, clock } = deps;
   const closing = new AbortController();
+  const lines = new RunLines(store.wakeUps);
   api.addHook("preClose", (done) => {
     closing.abort();
+    lines.close();
     done();
   });
 
@@ -28,7 +30,12 @@ export function registerClaims(api: App, deps: RouteDeps): void {
       const gone = new AbortController();
       reply.raw.once("close", () => gone.abort());
       const signal = AbortSignal.any([closing.signal, gone.signal]);
-      const taken = await claimOrWait({ ...deps, logger: request.log }, request.params.name, request.body, signal);
+      const taken = await claimOrWait(
+        { ...deps, lines, logger: request.log },
+        request.params.name,
+        request.body,
+        signal,
+      );
       return {
         claimed: await Promise.all(taken.map((run) => complete(store, run))),
         draining: taken.length === 0 && (await isDraining(store, request.params.name, request.body.worker_name)),
@@ -47,36 +54,55 @@ export function registerClaims(api: App, deps: RouteDeps): void {
   );
 }
 
+type WaitDeps = RouteDeps & { lines: RunLines; logger: Logger };
+
 /** Looks, and looks again whenever a run may have become due, until there is one or the caller's patience is over. */
 async function claimOrWait(
-  deps: RouteDeps & { logger: Logger },
+  deps: WaitDeps,
   poolName: string,
   body: ClaimFlowRuns,
   signal: AbortSignal,
 ): Promise<TakenRun[]> {
-  const endAt = performance.now() + body.wait_seconds * 1000;
-  const { store, clock } = deps;
+  const { store } = deps;
   const pool = await getWorkPool(store, poolName);
-  await recordPoll(store, pool, body.work_queue_names ?? []);
-  const watch = watchRuns(store.wakeUps, pool.id);
+  const queueNames = body.work_queue_names ?? [];
+  await recordPoll(store, pool, queueNames);
+  const watch = deps.lines.join(pool.id, queueNames);
+  let taken: TakenRun[] = [];
   try {
-    for (;;) {
-      watch.reset();
-      const taken = await claimFlowRuns(deps, poolName, body, clock.now());
-      const leftMs = endAt - performance.now();
-      if (taken.length > 0 || leftMs <= 0 || signal.aborted) {
-        return taken;
-      }
-      const now = timestampFromDate(clock.now());
-      const nextDue = await store.waitingRuns.findNextDueTime(pool.id, now);
-      const dueMs = nextDue === null ? leftMs : Math.max(1, secondsBetween(now, nextDue) * 1000);
-      await watch.wait(Math.min(leftMs, dueMs), signal);
-      if (signal.aborted) {
-        return [];
-      }
-    }
+    taken = await watchFor(deps, watch, pool, body, signal);
+    return taken;
   } finally {
-    watch.stop();
+    watch.stop(taken.length > 0);
+  }
+}
+
+async function watchFor(
+  deps: WaitDeps,
+  watch: RunWatch,
+  pool: { id: string; name: string },
+  body: ClaimFlowRuns,
+  signal: AbortSignal,
+): Promise<TakenRun[]> {
+  const { store, clock } = deps;
+  const endAt = performance.now() + body.wait_seconds * 1000;
+  for (;;) {
+    watch.beginLook();
+    const taken = await claimFlowRuns(deps, pool.name, body, clock.now());
+    const leftMs = endAt - performance.now();
+    if (taken.length > 0 || leftMs <= 0 || signal.aborted) {
+      return taken;
+    }
+    if (watch.isOnTurn && (await isDraining(store, pool.name, body.worker_name))) {
+      watch.giveWay();
+    }
+    const now = timestampFromDate(clock.now());
+    const nextDue = await store.waitingRuns.findNextDueTime(pool.id, now);
+    const dueMs = nextDue === null ? null : Math.max(1, secondsBetween(now, nextDue) * 1000);
+    await watch.wait(leftMs, dueMs, signal);
+    if (signal.aborted) {
+      return [];
+    }
   }
 }
 
