@@ -9,6 +9,7 @@ import { TransientError } from "../../../src/shared/errors.ts";
 import { type PlaneProxy, startPlaneProxy } from "../../support/plane-proxy.ts";
 import { type PlaceType, Stage } from "../worker-kill/stage.ts";
 import { KeptProcess } from "./kept-process.ts";
+import type { MovedClock } from "./moved-clock.ts";
 import type { OwnNetwork } from "./own-network.ts";
 import { type Strike, strike } from "./strikes.ts";
 
@@ -35,6 +36,13 @@ export interface Expected {
   end: string;
 }
 
+/** What there is beside plane and workers. */
+interface Surroundings {
+  /** Workers and all that they start are in it, and reach the plane through it alone. */
+  network?: OwnNetwork | undefined;
+  clocks?: { plane: MovedClock; workers: MovedClock } | undefined;
+}
+
 /** A plane behind a network that can break, one pool with a limit, and workers that are kept running. */
 export class ChaosStage {
   readonly stage: Stage;
@@ -42,23 +50,24 @@ export class ChaosStage {
   readonly engine: Engine | undefined;
   readonly workers: KeptProcess[] = [];
   readonly runs: Expected[] = [];
+  readonly clocks: Surroundings["clocks"];
   readonly #deploymentIds = new Map<DeploymentName, string>();
 
-  private constructor(stage: Stage, proxy: PlaneProxy, engine: Engine | undefined) {
+  private constructor(stage: Stage, proxy: PlaneProxy, engine: Engine | undefined, clocks: Surroundings["clocks"]) {
+    this.clocks = clocks;
     this.stage = stage;
     this.proxy = proxy;
     this.engine = engine;
   }
 
-  /** With a network, workers and all that they start are in it, and reach the plane through it alone. */
-  static async open(type: PlaceType, machine: Machine, network?: OwnNetwork): Promise<ChaosStage> {
-    const stage = await Stage.open(type, machine);
+  static async open(type: PlaceType, machine: Machine, { network, clocks }: Surroundings = {}): Promise<ChaosStage> {
+    const stage = await Stage.open(type, machine, clocks?.plane.environment);
     stage.through = network?.enter ?? [];
     const engine =
       type === "docker" && machine.docker.available
         ? await findEngine(readEngineSettings({ HOME: "/nonexistent", DOCKER_HOST: machine.docker.host }))
         : undefined;
-    const chaos = new ChaosStage(stage, await startPlaneProxy(stage.plane.apiUrl, network?.outside), engine);
+    const chaos = new ChaosStage(stage, await startPlaneProxy(stage.plane.apiUrl, network?.outside), engine, clocks);
     await copyFile(join(import.meta.dirname, "engine.py"), join(stage.folder, "chaos.py"));
     await chaos.#prepare(type);
     return chaos;
@@ -81,7 +90,7 @@ export class ChaosStage {
 
   /** One has a name that its next start has, too; the other is somebody new each time. */
   startWorkers(): void {
-    const environment = { PREFECT_API_URL: this.proxy.apiUrl };
+    const environment = { PREFECT_API_URL: this.proxy.apiUrl, ...this.clocks?.workers.environment };
     this.workers.push(
       new KeptProcess(() => this.stage.launchWorker(environment, "--name", "worker-1")),
       new KeptProcess(() => this.stage.launchWorker(environment)),

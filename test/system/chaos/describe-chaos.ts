@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Machine } from "../../../scripts/setup/machine.ts";
@@ -9,6 +11,7 @@ import { ChaosStage, DEPLOYMENTS, NARROW_LIMIT, POOL_LIMIT } from "./chaos-stage
 import { countOpen, takeStock } from "./check.ts";
 import { createDraw, drawEvenly, pick } from "./draw.ts";
 import { buildReport, describeVerdict } from "./evidence.ts";
+import { MovedClock } from "./moved-clock.ts";
 import { STRIKES, type Strike } from "./strikes.ts";
 
 const ENDS = ["COMPLETED", "FAILED", "3", "COMPLETED"];
@@ -18,25 +21,40 @@ const MAX_QUIET_MS = 2000;
 /** Now and then something is struck before it works. */
 const MAX_COMING_UP_MS = 4000;
 
+interface ChaosOptions {
+  machine: Machine;
+  skip: string | false;
+  moments: number;
+  seed: number;
+  strikes?: readonly Strike[];
+}
+
 /** A stream of runs in which everything is struck at random moments, and what must be true of all of them after it. */
 export function describeChaos(
   type: PlaceType,
-  { machine, skip, moments, seed }: { machine: Machine; skip: string | false; moments: number; seed: number },
+  { machine, skip, moments, seed, strikes = STRIKES }: ChaosOptions,
 ): void {
   describe(`${moments} strikes at random moments over ${type} runs (seed ${seed})`, {
     skip,
     concurrency: false,
   }, () => {
     let chaos: ChaosStage;
+    let folder: string;
     before(async () => {
-      chaos = await ChaosStage.open(type, machine);
+      folder = await mkdtemp(join(tmpdir(), "flowyard-clocks-"));
+      const clocks = { plane: new MovedClock(join(folder, "plane")), workers: new MovedClock(join(folder, "workers")) };
+      await Promise.all([clocks.plane.moveTo(0), clocks.workers.moveTo(0)]);
+      chaos = await ChaosStage.open(type, machine, { clocks });
     });
-    after(() => chaos?.close());
+    after(async () => {
+      await chaos?.close();
+      await rm(folder, { recursive: true, force: true });
+    });
 
     test("every run ends as it would have, once, with every line once, and nothing is left or held", async () => {
       const seconds = startStopwatch();
       chaos.startWorkers();
-      const struck = await strikeStream(chaos, moments, seed);
+      const struck = await strikeStream(chaos, drawEvenly(createDraw(seed), strikes, moments), seed);
       const struckFor = seconds();
 
       const { counters, complaints } = await takeStock(chaos);
@@ -73,8 +91,8 @@ export function describeChaos(
 }
 
 /** How often each kind struck something. However it ends, no more runs are made then. */
-async function strikeStream(chaos: ChaosStage, moments: number, seed: number): Promise<Map<Strike, number>> {
-  const draw = createDraw(seed);
+async function strikeStream(chaos: ChaosStage, strikes: readonly Strike[], seed: number): Promise<Map<Strike, number>> {
+  const draw = createDraw(seed + 2_000_000);
   const struck = new Map<Strike, number>();
   const streaming = new AbortController();
   const stream = createRuns(chaos, createDraw(seed + 1_000_000), streaming.signal);
@@ -84,7 +102,7 @@ async function strikeStream(chaos: ChaosStage, moments: number, seed: number): P
       what: "a first run",
       evidence: () => describeWorkers(chaos),
     });
-    for (const what of drawEvenly(draw, STRIKES, moments)) {
+    for (const what of strikes) {
       await letWork(chaos);
       await new Promise((resolve) => setTimeout(resolve, draw() * MAX_QUIET_MS));
       if (await chaos.strike(what, draw)) {

@@ -16,7 +16,7 @@ export function describeNetworkCut(machine: Machine, seconds: number, skip: stri
     let chaos: ChaosStage;
     before(async () => {
       network = await OwnNetwork.start();
-      chaos = await ChaosStage.open("process", machine, network);
+      chaos = await ChaosStage.open("process", machine, { network });
     });
     after(async () => {
       await chaos?.close();

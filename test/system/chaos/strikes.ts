@@ -2,6 +2,7 @@ import type { PlaneProxy } from "../../support/plane-proxy.ts";
 import type { Stage } from "../worker-kill/stage.ts";
 import { pick } from "./draw.ts";
 import type { KeptProcess } from "./kept-process.ts";
+import type { MovedClock } from "./moved-clock.ts";
 
 /** Every kill is SIGKILL. The last three are the network between the plane and all others. */
 export const STRIKES = [
@@ -16,10 +17,15 @@ export const STRIKES = [
   "answers lost",
   "network silent",
 ] as const;
-export type Strike = (typeof STRIKES)[number];
+/** Where plane and workers have clocks of their own. */
+export const CLOCK_STRIKES = ["plane's clock moved", "workers' clock moved"] as const;
+export type Strike = (typeof STRIKES)[number] | (typeof CLOCK_STRIKES)[number];
 
 /** How long what was killed stays away, or the network broken. */
 const MAX_AWAY_MS = 1500;
+/** Longer than a claim lasts, and so short that a run made in that future is waited for. */
+const MIN_MOVE_SECONDS = 35;
+const MAX_MOVE_SECONDS = 60;
 /** For a relay that was just killed, and for somebody who asks while the network is broken. */
 const PATIENCE_MS = 10_000;
 
@@ -27,6 +33,7 @@ interface Struck {
   stage: Pick<Stage, "plane" | "killRelay">;
   proxy: PlaneProxy;
   workers: readonly KeptProcess[];
+  clocks?: { plane: MovedClock; workers: MovedClock } | undefined;
 }
 
 /** Strikes, waits a random while, and brings everything back. False when there was nothing left to strike. */
@@ -61,6 +68,10 @@ export async function strike(struck: Struck, what: Strike, draw: () => number): 
         ...workers.map((each) => () => each.kill()),
       );
       return await withKilled(kills, away, struck);
+    case "plane's clock moved":
+      return await withMovedClock(struck.clocks?.plane, draw, away);
+    case "workers' clock moved":
+      return await withMovedClock(struck.clocks?.workers, draw, away);
     case "connections cut":
       return await withNetwork(struck.proxy, () => "cut before", away);
     case "answers lost":
@@ -109,6 +120,19 @@ async function withNetwork(
   proxy.decide = () => "pass";
   proxy.cut();
   return hasStruck;
+}
+
+/** Ahead or back, and right again. */
+async function withMovedClock(
+  clock: MovedClock | undefined,
+  draw: () => number,
+  away: () => Promise<unknown>,
+): Promise<boolean> {
+  const seconds = MIN_MOVE_SECONDS + draw() * (MAX_MOVE_SECONDS - MIN_MOVE_SECONDS);
+  await clock?.moveTo(draw() < 0.5 ? seconds : -seconds);
+  await away();
+  await clock?.moveTo(0);
+  return clock !== undefined;
 }
 
 async function becomes(isSo: () => Promise<boolean>): Promise<boolean> {
