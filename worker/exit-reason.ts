@@ -53,7 +53,11 @@ export function decideVerdict({ exit, lastLines }: End, what: string, state: Las
 /** Somebody else ended it: an engine inside can only see that it was ended. */
 function isKnownCause(exit: Exit): boolean {
   return (
-    exit.kind === "exited" && (exit.wasOutOfMemory === true || exit.byHand !== undefined || exit.engineWasAway === true)
+    exit.kind === "exited" &&
+    (exit.wasOutOfMemory === true ||
+      exit.wasOutOfMemory === "likely" ||
+      exit.byHand !== undefined ||
+      exit.engineWasAway === true)
   );
 }
 
@@ -66,6 +70,9 @@ export function explainExit(exit: Exclude<Exit, { kind: "unwatched" }>, what: st
   if (wasOutOfMemory === true) {
     const limit = memoryLimit === undefined ? "the memory of its host" : `its memory limit (mem_limit ${memoryLimit})`;
     return `${capitalize(what)} ran out of memory: the kernel killed a process of it at ${limit}. Exit code ${exitCode}.`;
+  }
+  if (wasOutOfMemory === "likely") {
+    return `${capitalize(what)} most likely ran out of memory: it has a limit (mem_limit ${memoryLimit}) and was killed (SIGKILL), and nobody asked the engine for that. Exit code ${exitCode}.`;
   }
   if (byHand !== undefined) {
     const how = byHand === "killed" ? "killed by hand (`docker kill`)" : "stopped by hand (`docker stop`)";

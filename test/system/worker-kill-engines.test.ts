@@ -68,6 +68,9 @@ const GRACE_SECONDS = 60;
 /** Three interpreters start one after the other, on a machine that may be busy. */
 const PYTHON_START_MS = 180_000;
 
+/** Most of a test is waiting, for its interpreters and for the plane. */
+const RUN_TOGETHER = 3;
+
 const machine = await loadMachine();
 
 interface Place {
@@ -87,9 +90,8 @@ const PLACES: Record<string, Place> = {
 };
 
 for (const [where, place] of Object.entries(PLACES)) {
-  describe(`the engine run directly and by Prefect's runner, ${where}`, { skip: place.missing }, () =>
-    compareEngines(place),
-  );
+  const options = { skip: place.missing, concurrency: RUN_TOGETHER };
+  describe(`the engine run directly and by Prefect's runner, ${where}`, options, () => compareEngines(place));
 }
 
 function compareEngines({ type, environment }: Place): void {

@@ -21,6 +21,7 @@ describe("what is reported when a container has ended", () => {
     ["CANCELLED", exited(143), "leave"],
     ["CRASHED", exited(1), "leave"],
     ["CRASHED", exited(0, { wasOutOfMemory: true }), "explained"],
+    ["CRASHED", exited(137, { wasOutOfMemory: "likely" }), "explained"],
     ["CRASHED", exited(143, { byHand: "stopped" }), "explained"],
     ["COMPLETED", exited(137, { byHand: "killed" }), "leave"],
     ["COMPLETED", exited(0, { wasOutOfMemory: true }), "leave"],
@@ -69,6 +70,10 @@ test("want of memory is said with the limit, whatever the exit code", () => {
     /ran out of memory: .*mem_limit 64m/,
   );
   assert.match(messageFor(exited(0, { wasOutOfMemory: true })), /ran out of memory: .*memory of its host/);
+  assert.match(
+    messageFor(exited(137, { wasOutOfMemory: "likely", memoryLimit: "64m" })),
+    /most likely ran out of memory: .*mem_limit 64m.*nobody asked the engine.*Exit code 137/,
+  );
 });
 
 test("the engine's own message stays when the reason is added", () => {

@@ -8,8 +8,11 @@ export type Exit =
   | {
       kind: "exited";
       exitCode: number;
-      /** The kernel killed a process of it for want of memory; undefined where nobody can tell. The exit code may be 0 all the same. */
-      wasOutOfMemory: boolean | undefined;
+      /**
+       * The kernel killed a process of it for want of memory; undefined where nobody can tell. The exit code may be 0
+       * all the same. `likely`: it was killed, has a memory limit, and nobody asked the engine for it.
+       */
+      wasOutOfMemory: boolean | "likely" | undefined;
       /** Its memory limit in the user's words, when there was one. */
       memoryLimit?: string | undefined;
       /** Somebody's doing, as far as the infrastructure tells; undefined when it ended by itself, or nobody knows. */
