@@ -19,7 +19,7 @@ const MAX_OPEN_RUNS = 12;
 const CREATE_MS = 250;
 const MAX_QUIET_MS = 2000;
 /** Now and then something is struck before it works. */
-const MAX_COMING_UP_MS = 4000;
+const MAX_COMING_UP_MS = 15_000;
 
 interface ChaosOptions {
   machine: Machine;
