@@ -6,6 +6,7 @@ import { type EngineSettings, readEngineSettings } from "../src/docker/engine-ad
 import { JsonObject } from "../src/prefect-api/primitives.ts";
 import { errorMessage, UserError } from "../src/shared/errors.ts";
 import { type Allowed, AllowList } from "./infrastructure/isolation.ts";
+import { RELAY_LIMIT_VARIABLES, type RelayLimits, readRelayLimits } from "./relay/relay-limits.ts";
 
 const Seconds = z.coerce.number({ error: "must be a number of seconds" }).positive("must be more than 0");
 const NotNegative = z.coerce.number({ error: "must be a number of seconds" }).min(0, "must not be less than 0");
@@ -33,7 +34,7 @@ export const WorkerConfig = z.object({
       error: RELAY_WORDS,
     })
     .default("auto"),
-  FLOWYARD_RELAY_SPOOL_MB: Seconds.default(256),
+  ...RELAY_LIMIT_VARIABLES,
   FLOWYARD_WORKER_PYTHON: z.string().min(1).default("python3"),
   PREFECT_WORKER_WEBSERVER_HOST: z.string().min(1).default("0.0.0.0"),
   PREFECT_WORKER_WEBSERVER_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
@@ -97,7 +98,8 @@ export interface WorkerSettings {
   flowyardHome: string;
   /** Where runs find the relay; `auto`: this worker finds or starts one, `off`: they reach the plane by themselves. */
   relay: "auto" | "off" | (string & {});
-  relaySpoolBytes: number;
+  /** Of a relay that this worker starts. */
+  relayLimits: RelayLimits;
   python: string;
   /** Where to answer about health and metrics; undefined: nowhere. */
   webserver: { host: string; port: number } | undefined;
@@ -144,7 +146,7 @@ export function loadWorkerSettings(
     homeFolder: join(config.FLOWYARD_HOME, "worker"),
     flowyardHome: config.FLOWYARD_HOME,
     relay: config.FLOWYARD_WORKER_RELAY,
-    relaySpoolBytes: config.FLOWYARD_RELAY_SPOOL_MB * 1024 * 1024,
+    relayLimits: readRelayLimits(config),
     python: config.FLOWYARD_WORKER_PYTHON,
     webserver:
       flags.withHealthcheck === true

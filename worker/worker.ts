@@ -28,15 +28,7 @@ export interface WorkerDependencies extends Omit<RunDependencies, "settings" | "
   client: PrefectClient;
   settings: Omit<
     WorkerSettings,
-    | "engine"
-    | "api"
-    | "python"
-    | "logFormat"
-    | "homeFolder"
-    | "flowyardHome"
-    | "relay"
-    | "relaySpoolBytes"
-    | "webserver"
+    "engine" | "api" | "python" | "logFormat" | "homeFolder" | "flowyardHome" | "relay" | "relayLimits" | "webserver"
   >;
   home: WorkerHome;
   clock: Clock;

@@ -24,6 +24,8 @@ export const ERROR_CODES = {
   INVALID_JOB_TEMPLATE: { status: 422, fault: "user" },
   INVALID_SCHEDULE: { status: 422, fault: "user" },
   UNAUTHORIZED: { status: 401, fault: "user" },
+  RUN_TOKEN_REFUSED: { status: 403, fault: "user" },
+  RUN_TOKEN_ENDED: { status: 403, fault: "user" },
   FOREIGN_ORIGIN: { status: 403, fault: "user" },
   FOREIGN_HOST: { status: 403, fault: "user" },
   UNSUPPORTED_API_VERSION: { status: 400, fault: "user" },

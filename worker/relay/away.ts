@@ -7,8 +7,10 @@ const AWAY_STATUS: ReadonlySet<number> = new Set([502, 503, 504, 520, 521, 522, 
 /** The relay's own credentials are wrong, not the run's: somebody will mend them, and the run waits until then. */
 const NOT_KNOWN_STATUS = 401;
 
-export function saysAway(status: number): boolean {
-  return AWAY_STATUS.has(status) || status === NOT_KNOWN_STATUS;
+export function saysAway(status: number, contentType: string): boolean {
+  // Planes say in JSON that something is not there; a proxy that knows of no plane just now says it to people.
+  const isLost = status === 404 && !contentType.includes("json");
+  return isLost || AWAY_STATUS.has(status) || status === NOT_KNOWN_STATUS;
 }
 
 /** What the real client waits out for as long as it takes without counting it as a failure (surface §1.1). */

@@ -2,10 +2,10 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../../src/shared/errors.ts";
+import { RELAY_LIMIT_VARIABLES, readRelayLimits } from "./relay-limits.ts";
 import type { RelaySettings } from "./start-relay.ts";
 
 const MAX_PORT = 65_535;
-const MEBIBYTE = 1024 * 1024;
 
 /** What the relay reads from its environment, besides what the worker reads too. */
 export const RelayConfig = z.object({
@@ -18,7 +18,7 @@ export const RelayConfig = z.object({
     .default("127.0.0.1")
     .transform((text) => text.split(",").map((host) => host.trim())),
   FLOWYARD_RELAY_PORT: z.coerce.number().int().min(0).max(MAX_PORT).default(0),
-  FLOWYARD_RELAY_SPOOL_MB: z.coerce.number().positive().default(256),
+  ...RELAY_LIMIT_VARIABLES,
   FLOWYARD_LOG_FORMAT: z.enum(["text", "json"], { error: 'must be "text" or "json"' }).default("text"),
 });
 
@@ -47,7 +47,7 @@ export function loadRelaySettings(
     folder: relayFolder(config.FLOWYARD_HOME),
     hosts: config.FLOWYARD_RELAY_HOSTS,
     port: config.FLOWYARD_RELAY_PORT,
-    maxSpoolBytes: config.FLOWYARD_RELAY_SPOOL_MB * MEBIBYTE,
+    limits: readRelayLimits(config),
     logFormat: config.FLOWYARD_LOG_FORMAT,
   };
 }

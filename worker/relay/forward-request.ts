@@ -17,6 +17,8 @@ interface Forwarded {
   path: string;
   /** Of the claim for which the run speaks; null where it says nothing about its own state. */
   fencingToken: number | null;
+  /** Told what the plane answered, unless that is very long. */
+  onAnswer: (status: number, body: Buffer) => void;
 }
 
 /** Sends a request to the plane under the worker's credentials, and its answer back. */
@@ -24,7 +26,7 @@ export function forwardRequest(
   deps: RelayDeps,
   request: FastifyRequest,
   reply: FastifyReply,
-  { path, fencingToken }: Forwarded,
+  { path, fencingToken, onAnswer }: Forwarded,
 ): FastifyReply {
   const { apiUrl, authorization } = deps.upstream;
   return reply.from(`${new URL(apiUrl).pathname.replace(/\/$/, "")}${path}`, {
@@ -44,9 +46,9 @@ export function forwardRequest(
     },
     onResponse: (_request, _answer, response) => {
       const body = readStream(response);
-      deps.plane.isThere = !saysAway(reply.statusCode);
+      deps.plane.isThere = !saysAway(reply.statusCode, String(reply.getHeader("content-type")));
       if (deps.plane.isThere) {
-        void passAnswer(deps, reply, body);
+        void passAnswer(deps, reply, { body, onAnswer });
       } else {
         body.on("error", () => undefined).resume();
         sendAway(reply);
@@ -84,7 +86,11 @@ function readStream(response: unknown): Readable {
   throw new TypeError("an answer of the plane is no stream");
 }
 
-async function passAnswer(deps: RelayDeps, reply: FastifyReply, body: Readable): Promise<void> {
+async function passAnswer(
+  deps: RelayDeps,
+  reply: FastifyReply,
+  { body, onAnswer }: Pick<Forwarded, "onAnswer"> & { body: Readable },
+): Promise<void> {
   const held: Buffer[] = [];
   let size = 0;
   const rest = body[Symbol.asyncIterator]();
@@ -92,7 +98,9 @@ async function passAnswer(deps: RelayDeps, reply: FastifyReply, body: Readable):
     while (size <= MAX_HELD_BYTES) {
       const { done, value } = await rest.next();
       if (done === true) {
-        void reply.send(Buffer.concat(held));
+        const whole = Buffer.concat(held);
+        onAnswer(reply.statusCode, whole);
+        void reply.send(whole);
         return;
       }
       held.push(Buffer.from(value));

@@ -2,8 +2,9 @@ import type { PrefectClient } from "../../src/client/prefect-client.ts";
 import { refusalStatus } from "../../src/client/refusal.ts";
 import { sleep } from "../../src/shared/abort.ts";
 import { errorMessage } from "../../src/shared/errors.ts";
-import type { Logger } from "../../src/shared/logger.ts";
-import type { Spool } from "./spool.ts";
+import { dropForged } from "./forged.ts";
+import type { RelayDeps } from "./relay-deps.ts";
+import type { RunStanding } from "./run-standing.ts";
 import { groupByKind, parseSpooled, type Spooled } from "./spooled.ts";
 
 const FIRST_BACK_OFF_MS = 200;
@@ -11,17 +12,15 @@ const MAX_BACK_OFF_MS = 5000;
 /** What no repetition changes. Wrong credentials and missing routes are an outage: somebody will mend them. */
 const REFUSED_FOR_GOOD: ReadonlySet<number> = new Set([400, 409, 413, 422]);
 
-interface ForwardDependencies {
-  spool: Spool;
+interface ForwardDependencies extends Pick<RelayDeps, "spool" | "inbox" | "plane" | "logger" | "runsReach"> {
   /** Must not retry by itself for long: the spool is what remembers. */
   client: Pick<PrefectClient, "logs" | "events" | "releases">;
-  logger: Logger;
-  plane: { isThere: boolean };
+  standing: Pick<RunStanding, "findBelonging">;
 }
 
 /** Sends what is spooled to the plane, in order, for as long as it takes. Ends when the signal aborts. */
 export async function forwardSpool(dependencies: ForwardDependencies, signal: AbortSignal): Promise<void> {
-  const { spool, logger, plane } = dependencies;
+  const { spool, inbox, logger, plane } = dependencies;
   const sender = createSender(dependencies, signal);
   let failures = 0;
   while (!signal.aborted) {
@@ -33,6 +32,7 @@ export async function forwardSpool(dependencies: ForwardDependencies, signal: Ab
     try {
       await sender(batch.lines);
       spool.settle(batch);
+      inbox.tellDropped();
       if (failures > 0) {
         logger.info({ failures }, "The plane is back");
       }
@@ -52,14 +52,15 @@ export async function forwardSpool(dependencies: ForwardDependencies, signal: Ab
   }
 }
 
-function createSender({ client, logger }: ForwardDependencies, signal: AbortSignal) {
+function createSender(dependencies: ForwardDependencies, signal: AbortSignal) {
+  const { client, logger } = dependencies;
   let takesLogIds: boolean | undefined;
 
   return async (lines: readonly string[]): Promise<void> => {
     // Stock Prefect refuses a log line with an id; there, a line whose answer got lost is stored twice.
     takesLogIds ??= (await client.releases.findCapabilities())?.features.includes("log_ids") ?? false;
     const entries = lines.map(parseSpooled).filter((entry) => entry !== undefined);
-    for (const group of groupByKind(entries)) {
+    for (const group of groupByKind(await dropForged(dependencies, entries))) {
       await sendGroup(group);
     }
   };

@@ -16,7 +16,7 @@ import { provideSecret } from "./secret.ts";
 import { untilSettled } from "./settled.ts";
 import type { RelaySettings } from "./start-relay.ts";
 
-type RelayChoice = Pick<WorkerSettings, "relay" | "api" | "flowyardHome" | "relaySpoolBytes" | "environment">;
+type RelayChoice = Pick<WorkerSettings, "relay" | "api" | "flowyardHome" | "relayLimits" | "environment">;
 
 /** The relay as a worker uses it. */
 export interface OpenRelay {
@@ -65,7 +65,7 @@ export async function openRelay(
     folder,
     hosts,
     port: 0,
-    maxSpoolBytes: settings.relaySpoolBytes,
+    limits: settings.relayLimits,
   };
   const dependencies: RelayDependencies = {
     settings: relaySettings,
@@ -95,10 +95,10 @@ export async function reviveRelay(settings: RelayChoice, logger: Logger): Promis
   if (settings.relay !== "auto" || known === undefined || known.isAlive) {
     return;
   }
-  const { api, environment, relaySpoolBytes: maxSpoolBytes } = settings;
+  const { api, environment, relayLimits: limits } = settings;
   const { hosts, port } = known;
   try {
-    const relaySettings = { api, folder, hosts, port, maxSpoolBytes };
+    const relaySettings = { api, folder, hosts, port, limits };
     await provideRelay({ settings: relaySettings, program: ownProgram(), environment, logger });
   } catch (error) {
     logger.warn({ reason: errorMessage(error) }, "The relay of this machine could not be started again");
@@ -117,7 +117,7 @@ function buildAccess(
 /** Asks for lines to be kept or refused: the relay drops none of a worker's, as the container has them, too. */
 function createLogKeeper(secret: string, apiUrl: string): OpenRelay["keepLogs"] {
   return async (flowRunId, logs) => {
-    const authString = buildRunAuthString(secret, { flow_run_id: flowRunId, fencing_token: null });
+    const authString = buildRunAuthString(secret, { flow_run_id: flowRunId, fencing_token: null, use: "worker" });
     const connection = createConnection({ apiUrl, authString, retry: { retries: 0 } });
     const headers = { [KEEP_OR_REFUSE_HEADER]: "1" };
     return command(connection, { method: "POST", path: "/logs/", body: logs, headers }).then(

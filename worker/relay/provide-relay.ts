@@ -5,6 +5,7 @@ import { sleep } from "../../src/shared/abort.ts";
 import { TransientError } from "../../src/shared/errors.ts";
 import type { Logger } from "../../src/shared/logger.ts";
 import { findRegistration, hashSettings } from "./registration.ts";
+import { writeRelayLimits } from "./relay-limits.ts";
 import type { RelaySettings } from "./start-relay.ts";
 
 const START_MS = 15_000;
@@ -96,7 +97,7 @@ function selectNodeSettings(environment: Readonly<Record<string, string>>): Reco
 
 /** Exactly what the relay is to know; nothing else of the worker's environment. */
 function buildEnvironment(settings: RelaySettings): Record<string, string> {
-  const { api, folder, hosts, port, maxSpoolBytes } = settings;
+  const { api, folder, hosts, port, limits } = settings;
   return {
     PREFECT_API_URL: api.apiUrl,
     ...(api.authString === undefined ? {} : { PREFECT_API_AUTH_STRING: api.authString }),
@@ -104,7 +105,7 @@ function buildEnvironment(settings: RelaySettings): Record<string, string> {
     FLOWYARD_HOME: join(folder, ".."),
     FLOWYARD_RELAY_HOSTS: hosts.join(","),
     FLOWYARD_RELAY_PORT: String(port),
-    FLOWYARD_RELAY_SPOOL_MB: String(maxSpoolBytes / (1024 * 1024)),
+    ...writeRelayLimits(limits),
     FLOWYARD_LOG_FORMAT: "json",
   };
 }

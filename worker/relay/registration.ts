@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { findProcessStart } from "../process-identity.ts";
 import { readParsed, writeFirst, writeWhole } from "../whole-files.ts";
+import { writeRelayLimits } from "./relay-limits.ts";
 import type { RelaySettings } from "./start-relay.ts";
 
 /** How a worker finds the relay that another one started. */
@@ -19,9 +20,9 @@ export type Registration = z.infer<typeof Registration>;
 
 const fileOf = (folder: string) => join(folder, "relay.json");
 
-export function hashSettings({ api, hosts, maxSpoolBytes }: Omit<RelaySettings, "port" | "folder">): string {
+export function hashSettings({ api, hosts, limits }: Pick<RelaySettings, "api" | "hosts" | "limits">): string {
   return createHash("sha256")
-    .update(JSON.stringify([api, hosts, maxSpoolBytes]))
+    .update(JSON.stringify([api, hosts, writeRelayLimits(limits)]))
     .digest("hex");
 }
 

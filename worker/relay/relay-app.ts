@@ -1,22 +1,19 @@
 import replyFrom from "@fastify/reply-from";
 import type { WebSocket } from "@fastify/websocket";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import { z } from "zod";
-import { Event } from "../../src/prefect-api/events.ts";
-import { CreateLog } from "../../src/prefect-api/logs.ts";
-import { parseJson } from "../../src/prefect-api/parse-json.ts";
 import { CLOSE_MALFORMED } from "../../src/prefect-api/socket-messages.ts";
-import { stopEarly } from "../../src/prefect-api/stop-early.ts";
 import { registerSocketSupport, requireSubprotocol } from "../../src/sockets/socket-support.ts";
-import { sendAway } from "./away.ts";
+import { admitRuns } from "./admission.ts";
 import { forwardRequest } from "./forward-request.ts";
-import { KEEP_OR_REFUSE_HEADER } from "./keep-or-refuse.ts";
-import { decideAccess, readPath } from "./relay-access.ts";
+import { readMadeRun } from "./named-runs.ts";
+import { readPath } from "./relay-access.ts";
 import type { RelayDeps } from "./relay-deps.ts";
 import { passThrough, takeEvents } from "./relay-sockets.ts";
-import { parseRunAuthString, type RunIdentity, readBasicAuthString } from "./run-token.ts";
+import type { RunIdentity } from "./run-token.ts";
 import { ServerVersion } from "./server-version.ts";
 import { SETTLED_PATH, SettledAnswer } from "./settled.ts";
+import { limitConnections } from "./shares.ts";
+import { registerSpooled } from "./spooled-routes.ts";
 
 /** As the plane's own: what it would refuse is not kept for it. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
@@ -28,8 +25,9 @@ export const ANSWER_MS = 40_000;
 const SETTLE_MS = 5000;
 /** To the plane; requests wait for one. */
 const MAX_CONNECTIONS = 256;
-const SET_STATE = /^\/api\/flow_runs\/([0-9a-f-]{36})\/set_state\/?$/i;
-const NO_ROOM_STATUS = 507;
+const SET_STATE = /^\/api\/flow_runs\/([^/]+)\/set_state$/;
+const CREATED_STATUS = 201;
+const MAKES_RUN = /^\/api\/(?:(?:flow|task)_runs|deployments\/[^/]+\/create_flow_run)$/;
 
 /**
  * What containers take for the plane. Logs and events go into the spool and are answered at once, whatever the plane
@@ -43,7 +41,7 @@ export async function buildRelayApp(deps: RelayDeps): Promise<FastifyInstance> {
     routerOptions: { maxParamLength: 2000 },
     forceCloseConnections: true,
   });
-  const identities = new WeakMap<FastifyRequest, RunIdentity>();
+  limitConnections(app.server);
   const version = new ServerVersion(deps.upstream);
   await registerSocketSupport(app);
   await app.register(replyFrom, {
@@ -53,7 +51,7 @@ export async function buildRelayApp(deps: RelayDeps): Promise<FastifyInstance> {
       bodyTimeout: deps.answerMs,
       connections: MAX_CONNECTIONS,
       // Left out, the plugin takes any certificate.
-      tls: { rejectUnauthorized: true },
+      connect: { rejectUnauthorized: true },
     },
     disableRequestLogging: true,
   });
@@ -69,35 +67,10 @@ export async function buildRelayApp(deps: RelayDeps): Promise<FastifyInstance> {
     return reply.send(SettledAnswer.parse({ settled: !waited.aborted }));
   });
   await app.register((api, _options, done) => {
-    api.addHook("onRequest", (request, reply, next) => {
-      const identity = identify(deps, request);
-      // Sockets bring their credentials in their first frame.
-      const isKnown = request.ws || identity !== undefined;
-      const refusal = isKnown ? decideAccess(request.method, request.url) : UNAUTHORIZED;
-      if (refusal !== undefined) {
-        void reply.code(refusal.status).send(refusal.body);
-        return;
-      }
-      if (identity !== undefined) {
-        identities.set(request, identity);
-      }
-      next();
-    });
-    const forward = async (request: FastifyRequest, reply: FastifyReply) => {
-      const [, stateOf] = SET_STATE.exec(readPath(request.url) ?? "") ?? [];
-      if (stateOf !== undefined && deps.plane.isThere) {
-        // Whoever watches the run sees its last lines before its end.
-        await deps.spool.untilSettled(AbortSignal.timeout(SETTLE_MS));
-      }
-      const identity = identities.get(request);
-      const isOwnState = stateOf !== undefined && stateOf.toLowerCase() === identity?.flow_run_id;
-      const fencingToken = isOwnState ? identity.fencing_token : null;
-      return forwardRequest(deps, request, reply, { path: request.url.slice("/api".length), fencingToken });
-    };
-    void api.register((spooled, _spooledOptions, spooledDone) => {
-      registerSpooled(spooled, deps);
-      spooledDone();
-    });
+    const { identityOf } = admitRuns(api, deps);
+    const forward = (request: FastifyRequest, reply: FastifyReply) =>
+      forwardForRun(deps, request, reply, identityOf(request));
+    registerSpooled(api, deps, identityOf);
     api.get("/api/admin/version", async (_request, reply) => reply.type("application/json").send(await version.find()));
     api.addHook("preValidation", requireSubprotocol);
     api.get("/api/events/in", { websocket: true }, (socket) => endBadly(deps, socket, takeEvents(deps, socket)));
@@ -121,52 +94,33 @@ function endBadly({ logger }: RelayDeps, socket: WebSocket, reading: Promise<voi
   });
 }
 
-const UNAUTHORIZED = { status: 401, body: { exception_message: "Unauthorized", code: "UNAUTHORIZED" } };
-
-function identify(deps: RelayDeps, request: FastifyRequest): RunIdentity | undefined {
-  const authString = readBasicAuthString(request.headers.authorization);
-  return authString === undefined ? undefined : parseRunAuthString(deps.secret, authString);
-}
-
-const Logs = stopEarly(z.array(CreateLog));
-const Events = stopEarly(z.array(Event));
-
-function registerSpooled(api: FastifyInstance, deps: RelayDeps): void {
-  api.removeAllContentTypeParsers();
-  api.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));
-  for (const path of ["/api/logs", "/api/logs/"]) {
-    api.post(path, (request, reply) => {
-      const logs = parseBody(Logs, request.body);
-      if (!logs.success) {
-        return reply.code(422).send(describeProblem(logs.error));
-      }
-      if (request.headers[KEEP_OR_REFUSE_HEADER] === undefined) {
-        deps.inbox.addLogs(logs.data);
-      } else if (!deps.inbox.keepLogs(logs.data)) {
-        return reply.code(NO_ROOM_STATUS).send({ exception_message: "The relay has no room." });
-      }
-      return reply.code(201).type("application/json").send("null");
-    });
+async function forwardForRun(
+  deps: RelayDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  identity: RunIdentity | undefined,
+): Promise<FastifyReply> {
+  const path = readPath(request.url) ?? "";
+  const [, stateOf] = SET_STATE.exec(path) ?? [];
+  if (stateOf !== undefined && deps.plane.isThere) {
+    // Whoever watches the run sees its last lines before its end.
+    await deps.spool.untilSettled(AbortSignal.timeout(SETTLE_MS));
   }
-  for (const path of ["/api/events", "/api/events/"]) {
-    api.post(path, (request, reply) => {
-      const events = parseBody(Events, request.body);
-      if (!events.success) {
-        return reply.code(422).send(describeProblem(events.error));
+  const isOwnState = stateOf !== undefined && stateOf.toLowerCase() === identity?.flow_run_id;
+  const makes = request.method === "POST" && MAKES_RUN.test(path);
+  return forwardRequest(deps, request, reply, {
+    path: request.url.slice("/api".length),
+    fencingToken: isOwnState ? identity.fencing_token : null,
+    onAnswer: (status, body) => {
+      if (isOwnState) {
+        deps.standing.forget(identity.flow_run_id);
       }
-      return deps.inbox.addEvents(events.data) ? reply.code(204).send() : sendAway(reply);
-    });
-  }
-}
-
-function parseBody<S extends z.ZodType>(schema: S, body: unknown) {
-  try {
-    return schema.safeParse(parseJson(String(body)));
-  } catch {
-    return schema.safeParse(undefined);
-  }
-}
-
-function describeProblem(error: z.ZodError) {
-  return { exception_message: "Invalid request received.", exception_detail: z.prettifyError(error) };
+      const made = makes ? readMadeRun(body) : undefined;
+      if (made?.above) {
+        deps.standing.learn(made.id, made.above);
+      } else if (made !== undefined && status === CREATED_STATUS && identity !== undefined) {
+        deps.created.note(made.id, identity.flow_run_id);
+      }
+    },
+  });
 }

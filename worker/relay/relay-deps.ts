@@ -1,4 +1,8 @@
 import type { Logger } from "../../src/shared/logger.ts";
+import type { CreatedRuns } from "./created-runs.ts";
+import type { RunsReach } from "./relay-access.ts";
+import type { RunStanding } from "./run-standing.ts";
+import type { Shares } from "./shares.ts";
 import type { Spool } from "./spool.ts";
 import type { SpoolInbox } from "./spool-inbox.ts";
 
@@ -23,4 +27,9 @@ export interface RelayDeps {
   plane: { isThere: boolean };
   /** How long the plane may be silent before it counts as away. */
   answerMs: number;
+  standing: RunStanding;
+  created: CreatedRuns;
+  runsReach: RunsReach;
+  /** Sockets of each run. */
+  sockets: Shares;
 }

@@ -7,6 +7,8 @@ const RunIdentity = z.object({
   flow_run_id: Uuid,
   /** Null for a run that was taken by the stock protocol. */
   fencing_token: z.int().nullable(),
+  /** `run`: what its flow does, until it has ended; `worker`: lines that its worker leaves, however late. */
+  use: z.enum(["run", "worker"]).default("run"),
 });
 export type RunIdentity = z.infer<typeof RunIdentity>;
 
@@ -14,7 +16,7 @@ export type RunIdentity = z.infer<typeof RunIdentity>;
 const USER = "run";
 
 /** What a container has as `PREFECT_API_AUTH_STRING`. Only a relay with the same secret takes it. */
-export function buildRunAuthString(secret: string, identity: RunIdentity): string {
+export function buildRunAuthString(secret: string, identity: z.input<typeof RunIdentity>): string {
   const body = Buffer.from(JSON.stringify(identity)).toString("base64url");
   return `${USER}:${body}.${sign(secret, body).toString("base64url")}`;
 }

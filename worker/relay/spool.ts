@@ -27,6 +27,15 @@ interface Cursor {
   offset: number;
 }
 
+/** How much waits in a spool at most. */
+export interface SpoolBounds {
+  maxBytes: number;
+  /** Of one owner's lines. */
+  maxBytesPerOwner: number;
+  /** Reads from a line whose it is; undefined: nobody's, bounded as a whole only. */
+  ownerOf: (line: string) => string | undefined;
+}
+
 /** Lines that were read, and how to say that they are done. */
 export interface SpoolBatch {
   lines: string[];
@@ -39,7 +48,9 @@ export interface SpoolBatch {
  */
 export class Spool {
   readonly #folder: string;
-  readonly #maxBytes: number;
+  readonly #bounds: SpoolBounds;
+  /** Bytes of each owner that are not done. */
+  readonly #owned = new Map<string, number>();
   #writing: { segment: number; descriptor: number; size: number };
   #cursor: Cursor;
   /** Bytes in all segments that are not done. */
@@ -49,15 +60,16 @@ export class Spool {
   #onChange = new Set<() => void>();
 
   /** Throws what the file system throws when nothing can be written there. */
-  constructor(folder: string, maxBytes: number) {
+  constructor(folder: string, bounds: SpoolBounds) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#folder = folder;
-    this.#maxBytes = maxBytes;
+    this.#bounds = bounds;
     const segments = listSegments(folder);
     this.#cursor = readCursor(folder, segments);
     this.#waitingBytes = segments.reduce((sum, segment) => sum + statSync(this.#path(segment)).size, 0);
     this.#waitingBytes -= segments.includes(this.#cursor.segment) ? this.#cursor.offset : 0;
     this.#addedBytes = this.#waitingBytes;
+    this.#countOwned(segments);
     // Never behind what a killed process wrote: its last line may be half one.
     this.#writing = this.#openSegment((segments.at(-1) ?? 0) + 1);
   }
@@ -70,10 +82,18 @@ export class Spool {
     return this.#waitingBytes;
   }
 
-  /** Lines without line breaks. Answers whether there was room; if not, nothing was written. */
+  /** Whether it is their owner's bound that these lines find no room in. */
+  isBeyondShare(lines: readonly string[]): boolean {
+    const owner = this.#bounds.ownerOf(lines[0] ?? "");
+    const bytes = lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
+    return owner !== undefined && (this.#owned.get(owner) ?? 0) + bytes > this.#bounds.maxBytesPerOwner;
+  }
+
+  /** Lines without line breaks, all of one owner. Answers whether there was room; if not, nothing was written. */
   append(lines: readonly string[]): boolean {
     const bytes = Buffer.from(lines.map((line) => `${line}\n`).join(""));
-    if (this.#waitingBytes + bytes.length > this.#maxBytes) {
+    const owner = this.#bounds.ownerOf(lines[0] ?? "");
+    if (this.isBeyondShare(lines) || this.#waitingBytes + bytes.length > this.#bounds.maxBytes) {
       return false;
     }
     if (this.#writing.size >= SEGMENT_BYTES) {
@@ -86,6 +106,9 @@ export class Spool {
     this.#writing.size += bytes.length;
     this.#waitingBytes += bytes.length;
     this.#addedBytes += bytes.length;
+    if (owner !== undefined) {
+      this.#owned.set(owner, (this.#owned.get(owner) ?? 0) + bytes.length);
+    }
     this.#changed();
     return true;
   }
@@ -124,8 +147,9 @@ export class Spool {
   }
 
   /** What `read` answered needs not be read again. */
-  settle({ end }: SpoolBatch): void {
+  settle({ lines, end }: SpoolBatch): void {
     this.#waitingBytes -= end.offset - this.#cursor.offset;
+    this.#addOwned(lines, -1);
     this.#cursor = end;
     this.#saveCursor();
     this.#changed();
@@ -133,6 +157,31 @@ export class Spool {
 
   close(): void {
     closeSync(this.#writing.descriptor);
+  }
+
+  /** What an earlier process left. */
+  #countOwned(segments: readonly number[]): void {
+    for (const segment of segments.filter((each) => each >= this.#cursor.segment)) {
+      const text = readFileSync(this.#path(segment));
+      const from = segment === this.#cursor.segment ? this.#cursor.offset : 0;
+      const lastBreak = text.lastIndexOf(NEWLINE);
+      this.#addOwned(lastBreak < from ? [] : text.subarray(from, lastBreak).toString("utf8").split("\n"), 1);
+    }
+  }
+
+  #addOwned(lines: readonly string[], sign: 1 | -1): void {
+    for (const line of lines) {
+      const owner = this.#bounds.ownerOf(line);
+      if (owner === undefined) {
+        continue;
+      }
+      const owned = (this.#owned.get(owner) ?? 0) + sign * (Buffer.byteLength(line) + 1);
+      if (owned > 0) {
+        this.#owned.set(owner, owned);
+      } else {
+        this.#owned.delete(owner);
+      }
+    }
   }
 
   #changed(): void {
@@ -160,6 +209,7 @@ export class Spool {
       this.#writing = this.#openSegment(this.#writing.segment + 1);
       this.#cursor = { segment: this.#writing.segment, offset: 0 };
       this.#waitingBytes = 0;
+      this.#owned.clear();
       this.#changed();
     }
   }

@@ -6,12 +6,16 @@ import { createPrefectClient } from "../../src/client/prefect-client.ts";
 import { systemClock } from "../../src/shared/clock.ts";
 import { UserError } from "../../src/shared/errors.ts";
 import type { Logger } from "../../src/shared/logger.ts";
+import { CreatedRuns } from "./created-runs.ts";
 import { forwardSpool } from "./forward-spool.ts";
 import { ANSWER_MS, buildRelayApp } from "./relay-app.ts";
 import type { RelayDeps } from "./relay-deps.ts";
+import type { RelayLimits } from "./relay-limits.ts";
+import { RunStanding } from "./run-standing.ts";
 import { provideSecret } from "./secret.ts";
-import { Spool } from "./spool.ts";
+import { Shares } from "./shares.ts";
 import { SpoolInbox } from "./spool-inbox.ts";
+import { openSpool } from "./spooled.ts";
 
 export interface RelaySettings {
   api: { apiUrl: string; authString: string | undefined; apiKey: string | undefined };
@@ -20,9 +24,12 @@ export interface RelaySettings {
   /** Addresses of this machine: loopback, and the one by which containers reach it. */
   hosts: readonly string[];
   port: number;
-  maxSpoolBytes: number;
+  limits: RelayLimits;
   answerMs?: number | undefined;
 }
+
+/** A flow has one or two in each of its processes; each costs one to the plane. */
+const MAX_SOCKETS_PER_RUN = 64;
 
 export interface RunningRelay {
   port: number;
@@ -41,7 +48,10 @@ export async function startRelay(
   const { authorization } = buildCredentials(settings.api);
   const upstream = { ...settings.api, authorization };
   await mkdir(settings.folder, { recursive: true, mode: 0o700 });
-  const spool = new Spool(join(settings.folder, "spool"), settings.maxSpoolBytes);
+  const { limits } = settings;
+  const spool = openSpool(join(settings.folder, "spool"), limits);
+  const created = new CreatedRuns(settings.folder, logger);
+  const standing = new RunStanding(upstream, created, limits.tokenGraceSeconds);
   const plane = { isThere: true };
   const deps: RelayDeps = {
     upstream,
@@ -51,6 +61,10 @@ export async function startRelay(
     logger,
     plane,
     answerMs: settings.answerMs ?? ANSWER_MS,
+    standing,
+    created,
+    runsReach: limits.runsReach,
+    sockets: new Shares(MAX_SOCKETS_PER_RUN),
   };
   const stopping = new AbortController();
   const client = createPrefectClient({ ...settings.api, signal: stopping.signal, retry: { retries: 0 } });
@@ -63,7 +77,7 @@ export async function startRelay(
     spool.close();
     throw error;
   }
-  const forwarding = forwardSpool({ spool, client, logger, plane }, stopping.signal);
+  const forwarding = forwardSpool({ ...deps, client }, stopping.signal);
   logger.info({ port, hosts: settings.hosts, waiting_bytes: spool.waitingBytes }, "Relay started");
   return {
     port,

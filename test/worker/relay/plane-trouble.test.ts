@@ -13,6 +13,7 @@ import { silentLogger } from "../../../src/shared/logger.ts";
 import { buildRunAuthString } from "../../../worker/relay/run-token.ts";
 import { provideSecret } from "../../../worker/relay/secret.ts";
 import { type RunningRelay, startRelay } from "../../../worker/relay/start-relay.ts";
+import { LIMITS } from "./limits.ts";
 
 const RUN = "0190a8a5-0000-7000-8000-000000000001";
 const ANSWER_MS = 500;
@@ -59,11 +60,11 @@ describe("what a run hears while its plane is in trouble", () => {
   /** One request of a run through a relay of the plane at that address. */
   async function ask(
     apiUrl: string,
-    { method = "GET", path = `/flow_runs/${RUN}`, headers = {} as Record<string, string>, body = "" } = {},
+    { method = "GET", path = `/flows/${RUN}`, headers = {} as Record<string, string>, body = "" } = {},
   ) {
     const api = { apiUrl, authString: "admin:open sesame", apiKey: undefined };
-    const limits = { folder, hosts: ["127.0.0.1"], port: 0, maxSpoolBytes: 1024 * 1024 };
-    relay = await startRelay({ api, ...limits, answerMs: ANSWER_MS }, silentLogger);
+    const place = { folder, hosts: ["127.0.0.1"], port: 0, limits: LIMITS };
+    relay = await startRelay({ api, ...place, answerMs: ANSWER_MS }, silentLogger);
     const authString = buildRunAuthString(await provideSecret(folder), { flow_run_id: RUN, fencing_token: null });
     const authorization = `Basic ${Buffer.from(authString).toString("base64")}`;
     return fetch(`http://127.0.0.1:${relay.port}/api${path}`, {
@@ -74,7 +75,15 @@ describe("what a run hears while its plane is in trouble", () => {
   }
 
   async function askThrough(answer: RequestListener, request: Parameters<typeof ask>[1] = {}) {
-    const port = await listen(createServer(answer));
+    const port = await listen(
+      createServer((asked, answered) => {
+        if (asked.url === `/api/flow_runs/${RUN}`) {
+          answered.writeHead(200, { "content-type": "application/json" }).end('{"state_type":"RUNNING"}');
+        } else {
+          answer(asked, answered);
+        }
+      }),
+    );
     return ask(`http://127.0.0.1:${port}/api`, request);
   }
 
@@ -156,6 +165,12 @@ describe("what a run hears while its plane is in trouble", () => {
 
     await assertMaintenance(await ask(`https://127.0.0.1:${port}/api`));
     assert.equal(heard, 0);
+  });
+
+  test("a proxy does not find the plane, and says so to people: maintenance", async () => {
+    await assertMaintenance(
+      await askThrough((_request, answer) => answer.writeHead(404, { "content-type": "text/plain" }).end("no backend")),
+    );
   });
 
   for (const status of [200, 404, 409, 422, 429, 500]) {

@@ -13,6 +13,7 @@ import { buildRunAuthString } from "../../../worker/relay/run-token.ts";
 import { provideSecret } from "../../../worker/relay/secret.ts";
 import { flowyard } from "../../support/plane-process.ts";
 import { waitUntil } from "../../support/wait-until.ts";
+import { LIMITS } from "./limits.ts";
 
 describe("the relay of a machine", () => {
   let home: string;
@@ -33,7 +34,7 @@ describe("the relay of a machine", () => {
 
   function describeRelay(apiUrl = "http://127.0.0.1:9/api") {
     const api = { apiUrl, authString: "admin:s3cr3t-of-the-plane", apiKey: undefined };
-    const settings = { api, folder: join(home, "relay"), hosts: ["127.0.0.1"], port: 0, maxSpoolBytes: 1024 * 1024 };
+    const settings = { api, folder: join(home, "relay"), hosts: ["127.0.0.1"], port: 0, limits: LIMITS };
     return { settings, program: [flowyard] as const, environment: {}, logger: silentLogger };
   }
 

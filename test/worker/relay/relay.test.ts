@@ -16,6 +16,7 @@ import { untilSettled } from "../../../worker/relay/settled.ts";
 import { type RunningRelay, startRelay } from "../../../worker/relay/start-relay.ts";
 import { type PlaneProcess, startPlane } from "../../support/plane-process.ts";
 import { waitUntil } from "../../support/wait-until.ts";
+import { LIMITS } from "./limits.ts";
 
 const AUTH = "admin:open sesame";
 const RETRIES = { retries: 5, firstDelayMs: 100 };
@@ -41,7 +42,7 @@ describe("a relay between a run and its plane", () => {
 
   function startTestRelay(port = 0): Promise<RunningRelay> {
     const api = { apiUrl: plane.apiUrl, authString: AUTH, apiKey: undefined };
-    const settings = { api, folder, hosts: ["127.0.0.1"], port, maxSpoolBytes: 1024 * 1024 };
+    const settings = { api, folder, hosts: ["127.0.0.1"], port, limits: LIMITS };
     return startRelay(settings, silentLogger);
   }
 
@@ -239,5 +240,44 @@ describe("a relay between a run and its plane", () => {
     const lost = messages.map((message) => Number(/^(\d+) log lines of this run were lost/.exec(message)?.[1] ?? 0));
     assert.ok(stored < 5);
     assert.equal(stored + lost.reduce((sum, count) => sum + count, 0), 5);
+  });
+
+  test("a run that has filled its share takes no room from another, and its log says so without it saying more", async () => {
+    const own = join(folder, "shares");
+    const api = { apiUrl: plane.apiUrl, authString: AUTH, apiKey: undefined };
+    const limits = { ...LIMITS, maxSpoolBytesPerRun: 400_000 };
+    const shared = await startRelay({ api, folder: own, hosts: ["127.0.0.1"], port: 0, limits }, silentLogger);
+    const secret = await provideSecret(own);
+    const [chatty, quiet] = [await startRun(), await startRun()];
+    const speakFor = (flow_run_id: string) =>
+      createPrefectClient({
+        apiUrl: `http://127.0.0.1:${shared.port}/api`,
+        authString: buildRunAuthString(secret, { flow_run_id, fencing_token: null }),
+        retry: RETRIES,
+      });
+    try {
+      await plane.kill();
+      const big = "x".repeat(150_000);
+      for (let index = 0; index < 5; index += 1) {
+        await speakFor(chatty.run.id).logs.create([buildLog(chatty.run.id, `${index} ${big}`)]);
+      }
+      // Whoever it names: the share is that of the run that says it.
+      await speakFor(chatty.run.id).logs.create([buildLog(quiet.run.id, big), buildLog(quiet.run.id, big)]);
+      await speakFor(quiet.run.id).logs.create([buildLog(quiet.run.id, "a word")]);
+    } finally {
+      await plane.start();
+    }
+
+    const isTold = async () => (await listMessages(chatty.run.id)).some((message) => message.includes("SPOOL_RUN_MB"));
+    await waitUntil(isTold, { timeoutMs: 20_000, what: "the notice" });
+    const messages = await listMessages(chatty.run.id);
+    assert.equal(messages.filter((message) => message.includes("xxx")).length, 2);
+    assert.match(
+      messages.find((message) => message.includes("SPOOL_RUN_MB")) ?? "",
+      /^3 log lines of this run were lost/,
+    );
+    const others = (await listMessages(quiet.run.id)).filter((message) => !message.includes("were lost"));
+    assert.deepEqual(others, ["a word"]);
+    await shared.stop();
   });
 });

@@ -14,7 +14,11 @@ test("a disk without room refuses lines, and spoils none of those before and aft
   const folder = await mkdtemp(join(tmpdir(), "flowyard-spool-"));
   assert.equal((await runCommand("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder])).code, 0);
   try {
-    const spool = new Spool(join(folder, "spool"), 1024 * 1024);
+    const spool = new Spool(join(folder, "spool"), {
+      maxBytes: 1024 * 1024,
+      maxBytesPerOwner: 1024 * 1024,
+      ownerOf: () => undefined,
+    });
     assert.equal(spool.append(["before"]), true);
     assert.equal(spool.append(["x".repeat(200_000)]), false);
     assert.equal(spool.append(["after"]), true);

@@ -9,6 +9,11 @@ import { Spool } from "../../../worker/relay/spool.ts";
 
 const MEBIBYTE = 1024 * 1024;
 
+/** Lines begin with their owner's letter, or with none. */
+function openSpool(folder: string, maxBytes: number, maxBytesPerOwner = maxBytes): Spool {
+  return new Spool(folder, { maxBytes, maxBytesPerOwner, ownerOf: (line) => /^([A-Z]) /.exec(line)?.[1] });
+}
+
 describe("the relay's spool", () => {
   let folder: string;
 
@@ -20,7 +25,7 @@ describe("the relay's spool", () => {
   });
 
   test("gives lines back in their order, each until it is settled", () => {
-    const spool = new Spool(folder, MEBIBYTE);
+    const spool = openSpool(folder, MEBIBYTE);
     spool.append(["one", "two"]);
     spool.append(["three"]);
 
@@ -34,14 +39,14 @@ describe("the relay's spool", () => {
   });
 
   test("a new process goes on where the one before was killed", () => {
-    const killed = new Spool(folder, MEBIBYTE);
+    const killed = openSpool(folder, MEBIBYTE);
     killed.append(["done"]);
     killed.settle(killed.read());
     killed.append(["kept"]);
     const [segment = ""] = readdirSync(folder).filter((name) => name.endsWith(".lines"));
     appendFileSync(join(folder, segment), "half a li");
 
-    const spool = new Spool(folder, MEBIBYTE);
+    const spool = openSpool(folder, MEBIBYTE);
     spool.append(["new"]);
 
     const first = spool.read();
@@ -55,7 +60,7 @@ describe("the relay's spool", () => {
   });
 
   test("goes on with what is said later when somebody took its files away", () => {
-    const spool = new Spool(folder, MEBIBYTE);
+    const spool = openSpool(folder, MEBIBYTE);
     spool.append(["lost"]);
     for (const name of readdirSync(folder)) {
       rmSync(join(folder, name));
@@ -68,8 +73,27 @@ describe("the relay's spool", () => {
     spool.close();
   });
 
+  test("takes nothing of one owner beyond their share, also of what an earlier process left, and all of the others", () => {
+    const killed = openSpool(folder, 1000, 100);
+    assert.equal(killed.append([`A ${"x".repeat(50)}`]), true);
+    killed.close();
+    const spool = openSpool(folder, 1000, 100);
+    const more = [`A ${"y".repeat(50)}`];
+
+    assert.equal(spool.append(more), false);
+    assert.equal(spool.isBeyondShare(more), true);
+    assert.equal(spool.append([`B ${"y".repeat(50)}`]), true);
+    assert.equal(spool.append(["nobody's ".repeat(50)]), true);
+    assert.equal(spool.isBeyondShare(["nobody's ".repeat(500)]), false);
+    spool.settle(spool.read());
+    spool.settle(spool.read());
+
+    assert.equal(spool.append(more), true);
+    spool.close();
+  });
+
   test("takes nothing beyond its bound, and takes again when there is room", () => {
-    const spool = new Spool(folder, 100);
+    const spool = openSpool(folder, 100);
     assert.equal(spool.append(["x".repeat(90)]), true);
     assert.equal(spool.append(["y".repeat(20)]), false);
 
@@ -81,7 +105,7 @@ describe("the relay's spool", () => {
   });
 
   test("removes what was settled from the disk", () => {
-    const spool = new Spool(folder, 100 * MEBIBYTE);
+    const spool = openSpool(folder, 100 * MEBIBYTE);
     const line = "z".repeat(MEBIBYTE);
     for (let round = 0; round < 12; round += 1) {
       spool.append([line]);
@@ -94,7 +118,7 @@ describe("the relay's spool", () => {
   });
 
   test("who waits for the lines that were there is told when they are settled", async () => {
-    const spool = new Spool(folder, MEBIBYTE);
+    const spool = openSpool(folder, MEBIBYTE);
     spool.append(["one"]);
     let settled = false;
     const waiting = spool.untilSettled(AbortSignal.timeout(10_000)).then(() => {
@@ -120,7 +144,7 @@ describe("the relay's spool", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
         const own = await mkdtemp(join(folder, "case-"));
-        let spool = new Spool(own, MEBIBYTE);
+        let spool = openSpool(own, MEBIBYTE);
         const expected: string[] = [];
         const settled: string[] = [];
         for (const next of steps) {
@@ -130,7 +154,7 @@ describe("the relay's spool", () => {
             spool.settle(batch);
           } else if (next === "reopen") {
             spool.close();
-            spool = new Spool(own, MEBIBYTE);
+            spool = openSpool(own, MEBIBYTE);
           } else {
             const lines = next.map((text) => JSON.stringify(text));
             spool.append(lines);
