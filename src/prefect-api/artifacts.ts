@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { DeploymentFilter, FlowFilter, FlowRunFilter, paging, TaskRunFilter } from "./filters.ts";
-import { Uuid } from "./primitives.ts";
+import { ListedIds, ListedTexts, Uuid } from "./primitives.ts";
 import type { Timestamp } from "./timestamp.ts";
 
 const ArtifactKey = z.string().regex(/^[a-z0-9-]*$/, "key must only contain lowercase letters, numbers, and dashes.");
@@ -42,21 +42,21 @@ export interface Artifact {
 /** The latest artifact of a key. Prefect keeps these as objects of their own, with an id beside. */
 export type LatestArtifact = Artifact & { latest_id: string };
 
-const AnyId = z.strictObject({ any_: z.array(Uuid).nullish() }).nullish();
+const AnyId = z.strictObject({ any_: ListedIds }).nullish();
 
 const artifactFields = {
   operator: z.enum(["and_", "or_"]).default("and_"),
   id: AnyId,
   key: z
     .strictObject({
-      any_: z.array(z.string()).nullish(),
+      any_: ListedTexts,
       like_: z.string().nullish(),
       exists_: z.boolean().nullish(),
     })
     .nullish(),
   flow_run_id: AnyId,
   task_run_id: AnyId,
-  type: z.strictObject({ any_: z.array(z.string()).nullish(), not_any_: z.array(z.string()).nullish() }).nullish(),
+  type: z.strictObject({ any_: ListedTexts, not_any_: ListedTexts }).nullish(),
 };
 const ArtifactFilter = z.strictObject(artifactFields).nullish();
 export type ArtifactFilter = z.infer<typeof ArtifactFilter>;

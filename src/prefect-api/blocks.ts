@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { JsonObject, ObjectName, Uuid } from "./primitives.ts";
+import { JsonObject, ListedIds, ListedTexts, ObjectName, Uuid } from "./primitives.ts";
 import type { Timestamp } from "./timestamp.ts";
 
 const Slug = z.string().regex(/^[a-z0-9-]+$/, "slug must only contain lowercase letters, numbers, and dashes");
@@ -37,14 +37,14 @@ export const CreateBlockSchema = z.strictObject({
   version: z.string().default("non-versioned"),
 });
 
-const AnyId = z.object({ any_: z.array(Uuid).nullish() }).nullish();
+const AnyId = z.object({ any_: ListedIds }).nullish();
 
 export const BlockSchemaFilter = z
   .object({
     operator: z.enum(["and_", "or_"]).default("and_"),
     id: AnyId,
     block_type_id: AnyId,
-    version: z.object({ any_: z.array(z.string()).nullish() }).nullish(),
+    version: z.object({ any_: ListedTexts }).nullish(),
     block_capabilities: z.object({ all_: z.array(z.string()).nullish() }).nullish(),
   })
   .nullish();

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { Uuid } from "./primitives.ts";
+import { ListedIds, ListedTexts, Uuid } from "./primitives.ts";
 import { StateType } from "./states.ts";
 import { Timestamp } from "./timestamp.ts";
 
@@ -7,22 +7,18 @@ import { Timestamp } from "./timestamp.ts";
 
 const operator = z.enum(["and_", "or_"]).default("and_");
 
-/** Each of these values is compared with each row; lists of ids are looked up instead, and as long as a body may be. */
+/** Each of these values is compared with each row; lists of ids are looked up instead, and may be far longer. */
 const MAX_COMPARED = 100;
 /** Of a text search in logs; Prefect's limit. */
 const MAX_QUERY_CHARACTERS = 200;
 const ComparedTexts = z.array(z.string()).max(MAX_COMPARED).nullish();
 
-const AnyId = z.strictObject({ any_: z.array(Uuid).nullish() }).nullish();
-const AnyOrNotAnyId = z.strictObject({ any_: z.array(Uuid).nullish(), not_any_: z.array(Uuid).nullish() }).nullish();
-const AnyOrNullId = z
-  .strictObject({ operator, any_: z.array(Uuid).nullish(), is_null_: z.boolean().nullish() })
-  .nullish();
-const AnyText = z.strictObject({ any_: z.array(z.string()).nullish() }).nullish();
-const AnyOrLikeText = z.strictObject({ any_: z.array(z.string()).nullish(), like_: z.string().nullish() }).nullish();
-const AnyOrNullText = z
-  .strictObject({ operator, any_: z.array(z.string()).nullish(), is_null_: z.boolean().nullish() })
-  .nullish();
+const AnyId = z.strictObject({ any_: ListedIds }).nullish();
+const AnyOrNotAnyId = z.strictObject({ any_: ListedIds, not_any_: ListedIds }).nullish();
+const AnyOrNullId = z.strictObject({ operator, any_: ListedIds, is_null_: z.boolean().nullish() }).nullish();
+const AnyText = z.strictObject({ any_: ListedTexts }).nullish();
+const AnyOrLikeText = z.strictObject({ any_: ListedTexts, like_: z.string().nullish() }).nullish();
+const AnyOrNullText = z.strictObject({ operator, any_: ListedTexts, is_null_: z.boolean().nullish() }).nullish();
 const allTags = { operator, all_: ComparedTexts, is_null_: z.boolean().nullish() };
 const AllTags = z.strictObject(allTags).nullish();
 const AllOrAnyTags = z.strictObject({ ...allTags, any_: ComparedTexts }).nullish();
@@ -32,15 +28,20 @@ const TimeRangeOrNull = z.strictObject({ ...timeRange, is_null_: z.boolean().nul
 const StateFilter = z
   .strictObject({
     operator,
-    type: z.strictObject({ any_: z.array(StateType).nullish(), not_any_: z.array(StateType).nullish() }).nullish(),
-    name: z.strictObject({ any_: z.array(z.string()).nullish(), not_any_: z.array(z.string()).nullish() }).nullish(),
+    type: z
+      .strictObject({
+        any_: z.array(StateType).max(MAX_COMPARED).nullish(),
+        not_any_: z.array(StateType).max(MAX_COMPARED).nullish(),
+      })
+      .nullish(),
+    name: z.strictObject({ any_: ListedTexts, not_any_: ListedTexts }).nullish(),
   })
   .nullish();
 
 const AnyStateFilter = z
   .strictObject({
     operator,
-    type: z.strictObject({ any_: z.array(StateType).nullish() }).nullish(),
+    type: z.strictObject({ any_: z.array(StateType).max(MAX_COMPARED).nullish() }).nullish(),
     name: AnyText,
   })
   .nullish();
@@ -86,11 +87,9 @@ export const FlowRunFilter = z
     end_time: TimeRangeOrNull,
     expected_start_time: TimeRange,
     next_scheduled_start_time: TimeRange,
-    parent_flow_run_id: z.strictObject({ operator, any_: z.array(Uuid).nullish() }).nullish(),
+    parent_flow_run_id: z.strictObject({ operator, any_: ListedIds }).nullish(),
     parent_task_run_id: AnyOrNullId,
-    idempotency_key: z
-      .strictObject({ any_: z.array(z.string()).nullish(), not_any_: z.array(z.string()).nullish() })
-      .nullish(),
+    idempotency_key: z.strictObject({ any_: ListedTexts, not_any_: ListedTexts }).nullish(),
     created_by: z
       .strictObject({
         operator,
@@ -116,7 +115,7 @@ export const TaskRunFilter = z
     subflow_runs: z.strictObject({ exists_: z.boolean().nullish() }).nullish(),
     // Prefect's default is false, and false without any_ asks for task runs of some flow run.
     flow_run_id: z
-      .strictObject({ operator, any_: z.array(Uuid).nullish(), is_null_: z.boolean().nullable().default(false) })
+      .strictObject({ operator, any_: ListedIds, is_null_: z.boolean().nullable().default(false) })
       .nullish(),
   })
   .nullish();
@@ -129,7 +128,7 @@ export const WorkQueueFilter = z
   .strictObject({
     operator,
     id: AnyId,
-    name: z.strictObject({ any_: z.array(z.string()).nullish(), startswith_: ComparedTexts }).nullish(),
+    name: z.strictObject({ any_: ListedTexts, startswith_: ComparedTexts }).nullish(),
   })
   .nullish();
 export type WorkQueueFilter = z.infer<typeof WorkQueueFilter>;
@@ -150,7 +149,7 @@ export const LogFilter = z
     level: z.strictObject({ ge_: z.number().nullish(), le_: z.number().nullish() }).nullish(),
     timestamp: TimeRange,
     flow_run_id: AnyId,
-    task_run_id: z.strictObject({ any_: z.array(Uuid).nullish(), is_null_: z.boolean().nullish() }).nullish(),
+    task_run_id: z.strictObject({ any_: ListedIds, is_null_: z.boolean().nullish() }).nullish(),
     text: z.strictObject({ query: z.string().max(MAX_QUERY_CHARACTERS) }).nullish(),
   })
   .nullish();

@@ -15,6 +15,13 @@ export const Uuid = z
   .regex(UUID_PATTERN, "Input should be a valid UUID")
   .transform((text) => text.toLowerCase());
 
+/** Looking up more takes the plane's one thread long enough for others to notice; Prefect's takes 32,767 on PostgreSQL. */
+const MAX_LISTED = 20_000;
+const TOO_MANY = `List should have at most ${MAX_LISTED} items: ask in several requests`;
+/** What a filter looks for. */
+export const ListedIds = z.array(Uuid).max(MAX_LISTED, TOO_MANY).nullish();
+export const ListedTexts = z.array(z.string()).max(MAX_LISTED, TOO_MANY).nullish();
+
 export function isUuid(text: string): boolean {
   return UUID_PATTERN.test(text);
 }

@@ -205,3 +205,38 @@ describe("changes in bulk", () => {
     assert.equal((await call(plane, "POST", `/deployments/${UNKNOWN_ID}/create_flow_run/bulk`, [])).status, 404);
   });
 });
+
+describe("filters with long lists", () => {
+  const ids = (count: number) =>
+    Array.from({ length: count }, (_, index) => `${UNKNOWN_ID.slice(0, 24)}${String(index).padStart(12, "0")}`);
+  const filters: Record<string, (any_: string[]) => object> = {
+    "flow_runs/filter": (any_) => ({ flow_runs: { id: { any_ } } }),
+    "flow_runs/count": (any_) => ({ flow_runs: { deployment_id: { any_ }, name: { any_ } } }),
+    "task_runs/filter": (any_) => ({ task_runs: { flow_run_id: { any_ } } }),
+    "deployments/filter": (any_) => ({ deployments: { id: { not_any_: any_ } }, flows: { id: { any_ } } }),
+    "logs/filter": (any_) => ({ logs: { flow_run_id: { any_ } } }),
+    "artifacts/filter": (any_) => ({ artifacts: { id: { any_ } } }),
+  };
+
+  test("are answered up to 20,000 values", async () => {
+    await using plane = await buildTestPlane();
+    const { runs } = await createRuns(plane, "a");
+
+    for (const [path, build] of Object.entries(filters)) {
+      assert.equal((await call(plane, "POST", `/${path}`, build(ids(20_000)))).status, 200, path);
+    }
+    const any_ = [...ids(19_999), runs[0].id];
+    assert.equal((await call(plane, "POST", "/flow_runs/filter", { flow_runs: { id: { any_ } } })).body.length, 1);
+  });
+
+  test("and beyond that are refused in a sentence", async () => {
+    await using plane = await buildTestPlane();
+
+    for (const [path, build] of Object.entries(filters)) {
+      const { status, body } = await call(plane, "POST", `/${path}`, build(ids(20_001)));
+
+      assert.equal(status, 422, path);
+      assert.match(body.exception_detail[0].msg, /at most 20000 items: ask in several requests/);
+    }
+  });
+});
