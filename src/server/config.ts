@@ -18,6 +18,7 @@ export const ServerConfig = z.object({
   FLOWYARD_PORT: z.coerce.number().int().min(0).max(MAX_PORT).default(4200),
   FLOWYARD_HOME: z.string().min(1).default(join(homedir(), ".flowyard")),
   FLOWYARD_DATABASE_URL: z.string().min(1).optional().register(secrets, { secret: true }),
+  FLOWYARD_DATABASE_URL_FILE: z.string().min(1).optional(),
   FLOWYARD_AUTH_STRING: z.string().min(1).optional().register(secrets, { secret: true }),
   FLOWYARD_AUTH_STRING_FILE: z.string().min(1).optional(),
   FLOWYARD_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
@@ -72,8 +73,9 @@ export function parseServerSettings(env: NodeJS.ProcessEnv, flags: ServerFlags):
   const settings = {
     host: flags.host ?? config.FLOWYARD_HOST,
     port: flags.port ?? config.FLOWYARD_PORT,
-    database: parseDatabase(flags.database ?? config.FLOWYARD_DATABASE_URL, config.FLOWYARD_HOME),
-    authString: readAuthString(config),
+    database: parseDatabase(flags.database ?? readDatabaseUrl(config), config.FLOWYARD_HOME),
+    authString:
+      readSecret("FLOWYARD_AUTH_STRING", config.FLOWYARD_AUTH_STRING, config.FLOWYARD_AUTH_STRING_FILE) ?? null,
     logLevel: config.FLOWYARD_LOG_LEVEL,
     logFormat: config.FLOWYARD_LOG_FORMAT ?? (flags.onTerminal === true ? "text" : "json"),
     loops: flags.loops !== false && config.FLOWYARD_LOOPS ? readLoopSettings(config) : null,
@@ -126,7 +128,7 @@ function describeProblem(issue: z.core.$ZodIssue, env: NodeJS.ProcessEnv): strin
 /** Where everything is kept: a file, or a URL of PostgreSQL's. Throws UserError CONFIG_INVALID. */
 export function parseDatabaseSetting(env: NodeJS.ProcessEnv, flag: string | undefined): string {
   const config = parseConfig(env);
-  return parseDatabase(flag ?? config.FLOWYARD_DATABASE_URL, config.FLOWYARD_HOME);
+  return parseDatabase(flag ?? readDatabaseUrl(config), config.FLOWYARD_HOME);
 }
 
 function parseDatabase(database: string | undefined, home: string): string {
@@ -161,30 +163,32 @@ function parsePostgresUrl(url: string): string {
   }
 }
 
-function readAuthString(config: ServerConfig): string | null {
-  const { FLOWYARD_AUTH_STRING: text, FLOWYARD_AUTH_STRING_FILE: file } = config;
+function readDatabaseUrl(config: ServerConfig): string | undefined {
+  return readSecret("FLOWYARD_DATABASE_URL", config.FLOWYARD_DATABASE_URL, config.FLOWYARD_DATABASE_URL_FILE);
+}
+
+/** A secret may come as a file, as Docker and Kubernetes mount it. Throws UserError CONFIG_INVALID. */
+function readSecret(name: string, text: string | undefined, file: string | undefined): string | undefined {
   if (text !== undefined && file !== undefined) {
-    throw new UserError("CONFIG_INVALID", "FLOWYARD_AUTH_STRING and FLOWYARD_AUTH_STRING_FILE are both set: set one.");
+    throw new UserError("CONFIG_INVALID", `${name} and ${name}_FILE are both set: set one.`);
   }
   if (file === undefined) {
-    return text ?? null;
+    return text;
   }
-  const read = readSecret(file);
+  const read = readTrimmed(name, file);
   if (read === "") {
-    throw new UserError("CONFIG_INVALID", `FLOWYARD_AUTH_STRING_FILE names ${file}, which is empty.`);
+    throw new UserError("CONFIG_INVALID", `${name}_FILE names ${file}, which is empty.`);
   }
   return read;
 }
 
-function readSecret(file: string): string {
+function readTrimmed(name: string, file: string): string {
   try {
     return readFileSync(file, "utf8").trim();
   } catch (error) {
-    throw new UserError(
-      "CONFIG_INVALID",
-      `FLOWYARD_AUTH_STRING_FILE names ${file}, which cannot be read: ${errorMessage(error)}`,
-      { cause: error },
-    );
+    throw new UserError("CONFIG_INVALID", `${name}_FILE names ${file}, which cannot be read: ${errorMessage(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { parseServerSettings } from "../../src/server/config.ts";
+import { parseDatabaseSetting, parseServerSettings } from "../../src/server/config.ts";
 import { hasCode, UserError } from "../../src/shared/errors.ts";
 
 function refusal(env: Record<string, string>, flags = {}): UserError {
@@ -101,6 +101,35 @@ describe("an address that others can reach", () => {
 
   test("with credentials it is fine", () => {
     assert.equal(parseServerSettings({ FLOWYARD_AUTH_STRING: "a:b" }, { host: "0.0.0.0" }).authString, "a:b");
+  });
+});
+
+describe("the URL of the database from a file", () => {
+  test("is read without the newline at the end, also by who administers it", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "flowyard-config-"));
+    try {
+      const file = join(folder, "url");
+      const url = "postgresql://flowyard:s3cret@db:5432/flowyard";
+      await writeFile(file, `${url}\n`);
+      const env = { FLOWYARD_DATABASE_URL_FILE: file };
+
+      assert.equal(parseServerSettings(env, {}).database, url);
+      assert.equal(parseDatabaseSetting(env, undefined), url);
+      assert.equal(parseServerSettings(env, { database: "a.db" }).database, "a.db");
+
+      assert.match(refusal({ FLOWYARD_DATABASE_URL_FILE: join(folder, "none") }).message, /cannot be read/);
+      await writeFile(file, "postgresql://:s3cret@:no\n");
+      assert.doesNotMatch(refusal(env).message, /s3cret/);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
+  test("and from the environment together are refused, and neither is shown", () => {
+    const error = refusal({ FLOWYARD_DATABASE_URL: "postgres://u:very-secret@h/d", FLOWYARD_DATABASE_URL_FILE: "x" });
+
+    assert.ok(hasCode(error, "CONFIG_INVALID"));
+    assert.doesNotMatch(error.message, /very-secret/);
   });
 });
 
