@@ -61,7 +61,7 @@ export function createAdoption(
         break;
       case "give-back":
         await found.run.remove();
-        await giveBack(own, found.run.facts);
+        await giveBack(own, readClaim(found.run.facts));
         break;
       case "leave":
         break;
@@ -77,12 +77,12 @@ export function createAdoption(
       if (workPool === undefined) {
         return;
       }
-      await own.home.sweep();
       // Claims first: a container that is made between the two looks must not seem to be missing.
       const claims = await own.home.listClaims();
       const before = new Set(inHand);
       const isInHand = (attempt: string) => before.has(attempt) || inHand.has(attempt);
       const runs = await own.infrastructure.listRuns(workPool.id, isInHand);
+      await own.home.sweep(runs.map(({ run }) => run.key));
       const strangers = runs.filter(({ run }) => !isInHand(run.facts.attempt));
       const orphans = await selectOrphans(own, strangers);
       for (const found of orphans) {
@@ -160,10 +160,16 @@ function decide(
   }
 }
 
+function readClaim({ flow_run_id, attempt, fencing_token: token }: RunFacts): OwnClaim {
+  return { flow_run_id, attempt, ...(token === undefined ? {} : { fencing_token: Number(token) }) };
+}
+
+type OwnClaim = Pick<Claim, "flow_run_id" | "attempt" | "fencing_token">;
+
 /** A run that was claimed and never began waits for a worker again, as if nobody had taken it. */
 async function giveBack(
   own: Pick<AdoptDependencies, "client" | "logger" | "settings">,
-  { flow_run_id: id, attempt }: Pick<RunFacts, "flow_run_id" | "attempt">,
+  { flow_run_id: id, attempt, fencing_token }: OwnClaim,
 ): Promise<void> {
   const current = await own.client.flowRuns.find(id);
   const transitionId = current?.state?.state_details.transition_id;
@@ -172,7 +178,7 @@ async function giveBack(
   }
   const message = "Its worker died before it was started; it waits for a worker again.";
   const scheduled_time = new Date().toISOString();
-  await proposeState(own, id, {
+  await proposeState({ ...own, fencingToken: fencing_token }, id, {
     state: { type: "SCHEDULED", message, state_details: { scheduled_time } },
     force: true,
   });

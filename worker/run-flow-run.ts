@@ -112,6 +112,7 @@ async function claimFlowRun(own: RunDependencies, { flowRun, attempt, claimed }:
     work_pool_name: own.settings.pool,
     attempt,
     worker_instance: own.home.instance,
+    ...(claimed === undefined ? {} : { fencing_token: claimed.fencingToken }),
   });
   if (claimed !== undefined) {
     return true;

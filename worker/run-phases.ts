@@ -167,12 +167,24 @@ function createEventQueue({ client, logger }: PhaseDependencies) {
   const stop = new AbortController();
   let sending: Promise<void> | undefined;
   let isWanted: boolean | undefined;
+  /** Of those that wait, the first so many are on their way. */
+  let onTheirWay = 0;
+  let dropped = 0;
+
+  function dropOldest(): void {
+    waiting.splice(onTheirWay, 1);
+    dropped += 1;
+    if (dropped === 1) {
+      logger.warn({ kept: MAX_WAITING }, "Too many steps of runs wait for the plane; the oldest are dropped");
+    }
+  }
 
   async function sendAll(): Promise<void> {
     let failures = 0;
     await sleep(GATHER_MS, stop.signal);
     while (waiting.length > 0) {
       const batch = waiting.slice(0, MAX_BATCH);
+      onTheirWay = batch.length;
       try {
         // Only a plane that shows them is told: on Prefect's servers they would be noise.
         isWanted ??= (await client.releases.findCapabilities())?.features.includes("timeline") ?? false;
@@ -181,14 +193,20 @@ function createEventQueue({ client, logger }: PhaseDependencies) {
         }
         waiting.splice(0, batch.length);
         failures = 0;
+        if (dropped > 0) {
+          logger.warn({ dropped }, "Steps of runs were dropped: their timelines lack them");
+          dropped = 0;
+        }
       } catch (error) {
         failures += 1;
         if (stop.signal.aborted || failures > MAX_TRIES) {
-          logger.debug({ ...errorFields(error), events: waiting.length }, "Steps of runs could not be told");
+          logger.warn({ ...errorFields(error), events: waiting.length }, "Steps of runs could not be told");
           waiting.length = 0;
           return;
         }
         await sleep(backOffMs(failures), stop.signal);
+      } finally {
+        onTheirWay = 0;
       }
     }
   }
@@ -200,7 +218,7 @@ function createEventQueue({ client, logger }: PhaseDependencies) {
       }
       waiting.push(event);
       if (waiting.length > MAX_WAITING) {
-        waiting.shift();
+        dropOldest();
       }
       sending ??= sendAll().finally(() => {
         sending = undefined;

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { errorMessage } from "../src/shared/errors.ts";
@@ -15,6 +15,7 @@ const Claim = z.object({
   work_pool_name: z.string(),
   attempt: z.string(),
   worker_instance: z.string(),
+  fencing_token: z.number().optional(),
 });
 export type Claim = z.infer<typeof Claim>;
 
@@ -58,8 +59,8 @@ export interface WorkerHome {
   saveClaim(claim: Claim): Promise<void>;
   dropClaim(attempt: string): Promise<void>;
   listClaims(): Promise<Claim[]>;
-  /** Removes what workers that were killed left half written. */
-  sweep(): Promise<void>;
+  /** Removes what workers that were killed left half written, and old notes but those of the runs of these keys. */
+  sweep(keys: Iterable<string>): Promise<void>;
   /** Signs off; what others started or is still running stays noted. */
   close(): Promise<void>;
 }
@@ -124,13 +125,35 @@ export async function openWorkerHome(folder: string, logger: Logger = silentLogg
     saveClaim: (claim) => write(join(claims, `${claim.attempt}.json`), claim),
     dropClaim: (attempt) => removeFile(join(claims, `${attempt}.json`)),
     listClaims: () => readAll(claims, Claim),
-    sweep: async () => {
+    sweep: async (keys) => {
       for (const path of [workers, runs, claims, images]) {
         await sweepDrafts(path);
       }
+      const kept = new Set([...keys].map(hashName));
+      await sweepOld(runs, async (name) => {
+        const owner = await readParsed(join(runs, `${name}.owner.json`), Owner);
+        return kept.has(name) || (owner !== undefined && (await isAlive(owner.instance)));
+      });
     },
     close: () => removeFile(join(workers, `${instance}.json`)),
   };
+}
+
+/**
+ * How long a note of a run stays that nobody sees any more: it was removed by hand, or is one of another pool, whose
+ * worker would send its output once more from the start, which is stored once.
+ */
+const OLD_MS = 7 * 24 * 3_600_000;
+
+async function sweepOld(folder: string, isKept: (name: string) => Promise<boolean>): Promise<void> {
+  for (const file of await listFiles(folder)) {
+    const path = join(folder, file);
+    const written = await stat(path).catch(() => undefined);
+    const isOld = written !== undefined && Date.now() - written.mtimeMs > OLD_MS;
+    if (isOld && !(await isKept(file.split(".", 1)[0] ?? ""))) {
+      await removeFile(path);
+    }
+  }
 }
 
 /** Without the drafts that others are about to rename. */
