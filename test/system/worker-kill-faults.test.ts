@@ -23,70 +23,105 @@ const START_TIMEOUT_MS = 60_000 + 10_000;
 const MANY_LINES = 3000;
 const PAD = "x".repeat(1000);
 
-describe("a worker whose surroundings fail", { skip: missingPart(machine.docker, machine.baseImage) }, () => {
-  let stage: Stage;
-  let engine: Engine;
+/** A plane and a pool for the tests of one `describe`, and what they start there. */
+class Place {
+  #stage: Stage | undefined;
+  #engine: Engine | undefined;
+  readonly #workers: TestProcess[] = [];
 
-  before(async () => {
-    assert.ok(machine.docker.available);
-    engine = await findEngine(readEngineSettings({ HOME: "/nonexistent", DOCKER_HOST: machine.docker.host }));
-    stage = await Stage.open("docker", machine);
-  });
-  after(async () => {
-    for (const { id } of await listContainers(engine, [stage.label])) {
-      await removeContainer(engine, id);
-    }
-    await stage?.close();
-  });
+  constructor() {
+    before(async () => {
+      this.#engine = await findEngine(readEngineSettings({ HOME: "/nonexistent", DOCKER_HOST: dockerHost() }));
+      this.#stage = await Stage.open("docker", machine);
+    });
+    after(async () => {
+      if (this.#stage !== undefined) {
+        for (const { id } of await listContainers(this.engine, [this.#stage.label])) {
+          await removeContainer(this.engine, id);
+        }
+        await this.#stage.close();
+      }
+    });
+    afterEach(async () => {
+      for (const worker of this.#workers.splice(0)) {
+        worker.child.kill("SIGKILL");
+        await worker.finish(5000);
+      }
+    });
+  }
 
-  const workers: TestProcess[] = [];
-  afterEach(async () => {
-    for (const worker of workers.splice(0)) {
-      worker.child.kill("SIGKILL");
-      await worker.finish(5000);
-    }
-  });
+  get stage(): Stage {
+    return this.#stage ?? assert.fail("no stage");
+  }
 
-  async function startWorker(environment: Record<string, string> = {}, ...flags: string[]): Promise<TestProcess> {
-    const worker = await stage.startWorker(environment, ...flags);
-    workers.push(worker);
+  get engine(): Engine {
+    return this.#engine ?? assert.fail("no engine");
+  }
+
+  async startWorker(environment: Record<string, string> = {}, ...flags: string[]): Promise<TestProcess> {
+    const worker = await this.stage.startWorker(environment, ...flags);
+    this.#workers.push(worker);
     return worker;
   }
 
-  async function findContainerOf(flowRunId: string): Promise<string> {
-    const find = async () => (await listContainers(engine, [`io.flowyard.flow-run-id=${flowRunId}`]))[0]?.id;
+  listContainersOf(flowRunId: string) {
+    return listContainers(this.engine, [`io.flowyard.flow-run-id=${flowRunId}`]);
+  }
+
+  async findContainerOf(flowRunId: string): Promise<string> {
+    const find = async () => (await this.listContainersOf(flowRunId))[0]?.id;
     await waitUntil(async () => (await find()) !== undefined, {
       timeoutMs: 30_000,
       what: `a container of ${flowRunId}`,
+      evidence: () => this.stage.tellAll(),
     });
     return (await find()) ?? "";
   }
+}
 
-  async function stopWorker(worker: TestProcess): Promise<void> {
-    worker.child.kill("SIGTERM");
-    await worker.finish(20_000);
-  }
+function dockerHost(): string {
+  assert.ok(machine.docker.available);
+  return machine.docker.host;
+}
+
+async function stopWorker(worker: TestProcess): Promise<void> {
+  worker.child.kill("SIGTERM");
+  await worker.finish(20_000);
+}
+
+// The two places side by side: in one of them most of the time is waiting for an engine that does not answer.
+const options = { skip: missingPart(machine.docker, machine.baseImage), concurrency: 2 };
+describe("a worker whose surroundings fail", options, () => {
+  describe("its plane, its host or its disk", { concurrency: 1 }, describeOutages);
+  describe("its engine", describeHungEngine);
+});
+
+function describeOutages(): void {
+  const place = new Place();
 
   for (const alsoKilled of [false, true]) {
     const what = alsoKilled
       ? "its container is removed by hand and its worker killed"
       : "its container is removed by hand";
     test(`a run loses no line that it printed when ${what} while the plane is away`, async () => {
-      const worker = await startWorker({}, "--name", "keeper");
+      const worker = await place.startWorker({}, "--name", "keeper");
       const folder = `gate-${alsoKilled}`;
-      const script = `i=0; until [ -e ${join(stage.folder, folder)} ]; do sleep 0.1; done; while [ $i -lt ${MANY_LINES} ]; do echo "$i ${folder} ${PAD}"; i=$((i+1)); done; sleep 600`;
-      await writeFile(join(stage.folder, `${folder}.sh`), script);
-      const id = await stage.createRun({ variables: { command: `sh ${join(stage.folder, `${folder}.sh`)}` } });
-      const container = await findContainerOf(id);
-      const isKnown = async () => (await stage.client.poolWorkers.find("docker", "keeper"))?.runs[0]?.started === true;
+      const script = `i=0; until [ -e ${join(place.stage.folder, folder)} ]; do sleep 0.1; done; while [ $i -lt ${MANY_LINES} ]; do echo "$i ${folder} ${PAD}"; i=$((i+1)); done; sleep 600`;
+      await writeFile(join(place.stage.folder, `${folder}.sh`), script);
+      const id = await place.stage.createRun({
+        variables: { command: `sh ${join(place.stage.folder, `${folder}.sh`)}` },
+      });
+      const container = await place.findContainerOf(id);
+      const isKnown = async () =>
+        (await place.stage.client.poolWorkers.find("docker", "keeper"))?.runs[0]?.started === true;
       await waitUntil(isKnown, { timeoutMs: 30_000, what: "the plane to know that it was started" });
 
-      await stage.plane.kill();
+      await place.stage.plane.kill();
       try {
-        await stage.openGate(folder);
+        await place.stage.openGate(folder);
         // Of this run: what the relay kept for others stays in its file until that is full.
         const lastLine = `"${MANY_LINES - 1} ${folder} ${PAD}"`;
-        await waitUntil(async () => (await readSpool(stage.folder)).includes(lastLine), {
+        await waitUntil(async () => (await readSpool(place.stage.folder)).includes(lastLine), {
           timeoutMs: 60_000,
           what: "the last line in the relay's spool",
           evidence: () => worker.output.slice(0, 2000),
@@ -95,14 +130,14 @@ describe("a worker whose surroundings fail", { skip: missingPart(machine.docker,
           worker.child.kill("SIGKILL");
           await worker.finish(5000);
         }
-        await removeContainer(engine, container);
+        await removeContainer(place.engine, container);
       } finally {
-        await stage.plane.start();
+        await place.stage.plane.start();
       }
-      const next = alsoKilled ? await startWorker() : worker;
+      const next = alsoKilled ? await place.startWorker() : worker;
 
       if (!alsoKilled) {
-        await stage.waitForState(id, "CRASHED", 60_000);
+        await place.stage.waitForState(id, "CRASHED", 60_000);
       }
       const listNumbers = async () => (await listAllOutput(id)).map((line) => Number(line.split(" ")[0]));
       let numbers: number[] = [];
@@ -128,58 +163,41 @@ describe("a worker whose surroundings fail", { skip: missingPart(machine.docker,
     const missing = Array.from({ length: MANY_LINES }, (_, index) => index).filter((number) => !present.has(number));
     return [
       `${numbers.length} lines, ${missing.length} missing: ${missing.slice(0, 5).join(" ")} … ${missing.slice(-5).join(" ")}`,
-      `relay's spool: ${readdirSync(join(stage.folder, "relay", "spool")).join(" ")}`,
-      stage.tellAll(),
+      `relay's spool: ${readdirSync(join(place.stage.folder, "relay", "spool")).join(" ")}`,
+      place.stage.tellAll(),
     ].join("\n");
   }
 
   async function listAllOutput(id: string): Promise<string[]> {
-    const logs = await stage.client.logs.list(
+    const logs = await place.stage.client.logs.list(
       { logs: { flow_run_id: { any_: [id] } }, sort: "TIMESTAMP_ASC" },
       { limit: 2 * MANY_LINES },
     );
     return logs.filter(({ name }) => name === "flowyard.stdout").map(({ message }) => message);
   }
 
-  test("a start that the engine never answers is told in its time, and other runs go on", async () => {
-    assert.ok(machine.docker.available);
-    await using proxy = await startDockerProxy(machine.docker.host);
-    const worker = await startWorker({ DOCKER_HOST: proxy.host });
-    proxy.hangs = (method, path) => method === "POST" && path.includes("/start") && proxy.hanging.length === 0;
-    const hung = await stage.createRun({ gate: "go-on" });
-    await waitUntil(async () => proxy.hanging.length > 0, { timeoutMs: 30_000, what: "a start that hangs" });
-    const startedAt = performance.now();
-
-    const other = await stage.createRun({ gate: "go-on" });
-    await stage.openGate("go-on");
-    await stage.waitForState(other, "COMPLETED", 40_000);
-    const { state } = await stage.waitForState(hung, "CRASHED", START_TIMEOUT_MS + 20_000);
-
-    assert.match(state?.message ?? "", /DOCKER_UNREACHABLE/);
-    assert.ok(performance.now() - startedAt < START_TIMEOUT_MS + 10_000);
-    assert.equal((await listContainers(engine, [`io.flowyard.flow-run-id=${hung}`])).length, 0);
-    await stopWorker(worker);
-  });
-
   test("a worker that was told to stop is shown as draining until its runs have ended", async () => {
-    const worker = await startWorker({}, "--name", "leaver");
-    const id = await stage.createRun({ gate: "leave" });
-    await stage.waitForState(id, "RUNNING");
+    const worker = await place.startWorker({}, "--name", "leaver");
+    const id = await place.stage.createRun({ gate: "leave" });
+    await place.stage.waitForState(id, "RUNNING");
 
     worker.child.kill("SIGTERM");
-    await waitUntil(async () => (await stage.client.poolWorkers.find("docker", "leaver"))?.status === "DRAINING", {
-      timeoutMs: 5000,
-      what: "DRAINING",
-      evidence: () => worker.output,
-    });
+    await waitUntil(
+      async () => (await place.stage.client.poolWorkers.find("docker", "leaver"))?.status === "DRAINING",
+      {
+        timeoutMs: 20_000,
+        what: "DRAINING",
+        evidence: () => worker.output,
+      },
+    );
     const list = new TestProcess(flowyard, ["worker", "ls"], {
-      cwd: stage.folder,
-      env: plainEnvironment(stage.folder, { PREFECT_API_URL: stage.plane.apiUrl }),
+      cwd: place.stage.folder,
+      env: plainEnvironment(place.stage.folder, { PREFECT_API_URL: place.stage.plane.apiUrl }),
     });
 
     assert.match((await list.finish(20_000)).stdout, /leaver.*DRAINING/);
-    await stage.openGate("leave");
-    await stage.waitForState(id, "COMPLETED");
+    await place.stage.openGate("leave");
+    await place.stage.waitForState(id, "COMPLETED");
     assert.equal((await worker.finish(30_000)).code, 0, worker.output);
   });
 
@@ -187,30 +205,53 @@ describe("a worker whose surroundings fail", { skip: missingPart(machine.docker,
   test("a full disk under its folder costs a worker its notes, and no run", {
     skip: isRoot ? false : "needs root, to mount a small file system",
   }, async () => {
-    const home = join(stage.folder, "small");
+    const home = join(place.stage.folder, "small");
     await mkdir(join(home, "worker"), { recursive: true });
     await run("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", join(home, "worker")]);
     try {
-      const worker = await startWorker({ FLOWYARD_HOME: home, FLOWYARD_WORKER_RELAY: "off" });
+      const worker = await place.startWorker({ FLOWYARD_HOME: home, FLOWYARD_WORKER_RELAY: "off" });
       await run("dd", ["if=/dev/zero", `of=${join(home, "worker", "fill")}`, "bs=4k"]).catch(() => undefined);
 
-      const id = await stage.createRun({ lines: 20, gate: "full" });
-      await stage.openGate("full");
-      await stage.waitForState(id, "COMPLETED");
-      await waitUntil(async () => (await listContainers(engine, [`io.flowyard.flow-run-id=${id}`])).length === 0, {
+      const id = await place.stage.createRun({ lines: 20, gate: "full" });
+      await place.stage.openGate("full");
+      await place.stage.waitForState(id, "COMPLETED");
+      await waitUntil(async () => (await place.listContainersOf(id)).length === 0, {
         timeoutMs: 20_000,
         what: "the container to go",
         evidence: () => worker.output,
       });
 
       assert.match(worker.output, /folder cannot be written; it goes on without notes.*ENOSPC/);
-      assert.equal((await stage.listOutput(id)).length, 21);
+      assert.equal((await place.stage.listOutput(id)).length, 21);
       await stopWorker(worker);
     } finally {
       await run("umount", ["--lazy", join(home, "worker")]);
     }
   });
-});
+}
+
+function describeHungEngine(): void {
+  const place = new Place();
+
+  test("a start that the engine never answers is told in its time, and other runs go on", async () => {
+    await using proxy = await startDockerProxy(dockerHost());
+    const worker = await place.startWorker({ DOCKER_HOST: proxy.host });
+    proxy.hangs = (method, path) => method === "POST" && path.includes("/start") && proxy.hanging.length === 0;
+    const hung = await place.stage.createRun({ gate: "go-on" });
+    await waitUntil(async () => proxy.hanging.length > 0, { timeoutMs: 30_000, what: "a start that hangs" });
+    const startedAt = performance.now();
+
+    const other = await place.stage.createRun({ gate: "go-on" });
+    await place.stage.openGate("go-on");
+    await place.stage.waitForState(other, "COMPLETED", 40_000);
+    const { state } = await place.stage.waitForState(hung, "CRASHED", START_TIMEOUT_MS + 20_000);
+
+    assert.match(state?.message ?? "", /DOCKER_UNREACHABLE/);
+    assert.ok(performance.now() - startedAt < START_TIMEOUT_MS + 10_000);
+    assert.equal((await place.listContainersOf(hung)).length, 0);
+    await stopWorker(worker);
+  });
+}
 
 /** What the relay of a folder keeps for the plane. */
 async function readSpool(folder: string): Promise<string> {
