@@ -4,6 +4,7 @@ import { z } from "zod";
 import { UserError } from "../shared/errors.ts";
 import { answerWithin, type Engine, engineLost } from "./engine.ts";
 import {
+  containerError,
   engineStatus,
   engineText,
   isEngineGone,
@@ -70,7 +71,7 @@ export async function createContainer(
         cause: error,
       });
     }
-    throw isEngineGone(error) ? engineLost(engine, error) : containerRefused("created", error);
+    throw isEngineGone(error) ? engineLost(engine, error) : containerError("created", error);
   }
 }
 
@@ -106,7 +107,7 @@ export async function startContainer(engine: Engine, id: string): Promise<void> 
     await engine.docker.getContainer(id).start({ abortSignal: AbortSignal.timeout(CHANGE_TIMEOUT_MS) });
   } catch (error) {
     if (engineStatus(error) !== 304) {
-      throw isEngineGone(error) ? engineLost(engine, error) : containerRefused("started", error);
+      throw isEngineGone(error) ? engineLost(engine, error) : containerError("started", error);
     }
   }
 }
@@ -246,11 +247,4 @@ export async function removeContainer(engine: Engine, id: string, timeoutMs = CH
       throw isEngineGone(error) ? engineLost(engine, error) : error;
     }
   }
-}
-
-function containerRefused(doing: string, error: unknown): UserError {
-  return new UserError("CONTAINER_REFUSED", `The container could not be ${doing}: ${engineText(error)}`, {
-    hint: "The engine refused what the job's variables ask for; the message above names it.",
-    cause: error,
-  });
 }

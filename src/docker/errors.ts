@@ -66,6 +66,20 @@ export function isMissingImage(error: unknown): boolean {
   return engineStatus(error) === 404 && /no such image/i.test(engineText(error));
 }
 
+const DISK_FULL = /no space left on device|disk quota exceeded/i;
+
+/** Turns what the engine said when a container was to be `created` or `started` into the error to throw. */
+export function containerError(doing: string, cause: unknown): UserError {
+  const text = engineText(cause);
+  // write /var/lib/docker/overlay2/…-init/link: no space left on device
+  return DISK_FULL.test(text)
+    ? diskFull(`a container was ${doing}`, text, cause)
+    : new UserError("CONTAINER_REFUSED", `The container could not be ${doing}: ${text}`, {
+        hint: "The engine refused what the job's variables ask for; the message above names it.",
+        cause,
+      });
+}
+
 type RegistryFailure = "not-found" | "login" | "refused" | "rate-limited" | "unreachable" | "disk-full" | "other";
 
 /**
@@ -74,7 +88,7 @@ type RegistryFailure = "not-found" | "login" | "refused" | "rate-limited" | "unr
  */
 const REGISTRY_FAILURES: readonly (readonly [RegistryFailure, RegExp])[] = [
   // write /var/lib/docker/tmp/GetImageBlob1: no space left on device
-  ["disk-full", /no space left on device|disk quota exceeded/i],
+  ["disk-full", DISK_FULL],
   // toomanyrequests: You have reached your pull rate limit.
   // … 429 Too Many Requests
   ["rate-limited", /toomanyrequests|too many requests|rate limit/i],

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createContainer } from "../../src/docker/containers.ts";
 import { pullImage } from "../../src/docker/images.ts";
 import { pushImage } from "../../src/docker/push.ts";
 import { TransientError, UserError } from "../../src/shared/errors.ts";
@@ -101,6 +102,18 @@ describe("a pull that fails", () => {
 
     assert.equal(failure.code, "DOCKER_UNREACHABLE");
   });
+});
+
+test("a container that finds no room on the engine's disk is not what the job's variables are to blame for", async () => {
+  const text = "write /var/lib/docker/overlay2/3bbb-init/link: no space left on device";
+  await using fake = await startFakeDocker(({ path }) =>
+    path === "/containers/create" ? { status: 500, body: { message: text } } : undefined,
+  );
+
+  const failure = await failureOf(createContainer(await fake.connect(), "etl", { Image: "etl:1" }));
+
+  assert.equal(failure.code, "DOCKER_DISK_FULL");
+  assert.ok(failure.message.includes(text), failure.message);
 });
 
 test("an image without a tag is pulled as latest, one with a digest by its digest", async () => {
