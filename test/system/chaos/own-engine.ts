@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runCommand } from "../../../scripts/setup/run-command.ts";
@@ -8,12 +8,14 @@ import { waitUntil } from "../../support/wait-until.ts";
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-async function runIp(...args: string[]): Promise<void> {
-  const done = await runCommand("ip", args);
+async function runToSuccess(program: string, args: string[]): Promise<void> {
+  const done = await runCommand(program, args);
   if (done.code !== 0) {
-    throw new Error(`ip ${args.join(" ")}: ${done.tail}`);
+    throw new Error(`${program} ${args.join(" ")}: ${done.tail}`);
   }
 }
+
+const runIp = (...args: string[]) => runToSuccess("ip", args);
 
 /** A Docker engine of a test's own, which may be stopped and killed: nobody else's containers are in it. */
 export class OwnEngine {
@@ -33,14 +35,19 @@ export class OwnEngine {
 
   /**
    * With a bridge of its own, though containers share the machine's network: an engine that is told to have none removes
-   * `docker0`, which is the other engine's.
+   * `docker0`, which is the other engine's. `diskMegabytes`: what images, containers and their logs have room in.
    */
-  static async start(flags: string[] = []): Promise<OwnEngine> {
+  static async start(flags: string[] = [], diskMegabytes?: number): Promise<OwnEngine> {
     const bridge = `fy${randomInt(0x10000).toString(16)}`;
     await runIp("link", "add", bridge, "type", "bridge");
     await runIp("addr", "add", `10.231.${randomInt(256)}.1/24`, "dev", bridge);
     await runIp("link", "set", bridge, "up");
-    const engine = new OwnEngine(await mkdtemp(join(tmpdir(), "fy-engine-")), bridge, flags);
+    const folder = await mkdtemp(join(tmpdir(), "fy-engine-"));
+    if (diskMegabytes !== undefined) {
+      await mkdir(join(folder, "data"));
+      await runToSuccess("mount", ["-t", "tmpfs", "-o", `size=${diskMegabytes}m`, "tmpfs", join(folder, "data")]);
+    }
+    const engine = new OwnEngine(folder, bridge, flags);
     await engine.#waitUntilReady();
     return engine;
   }
@@ -84,6 +91,21 @@ export class OwnEngine {
   async start(): Promise<void> {
     this.#daemon = this.#launch();
     await this.#waitUntilReady();
+  }
+
+  /** Takes all room on its disk but so much. */
+  async fillDisk(leaveMegabytes: number): Promise<void> {
+    const { bavail, bsize } = await statfs(join(this.#folder, "data"));
+    const bytes = bavail * bsize - leaveMegabytes * 1024 * 1024;
+    await runToSuccess("fallocate", ["--length", String(bytes), this.#ballast]);
+  }
+
+  freeDisk(): Promise<void> {
+    return rm(this.#ballast, { force: true });
+  }
+
+  get #ballast(): string {
+    return join(this.#folder, "data", "ballast");
   }
 
   async countContainers(): Promise<number> {
