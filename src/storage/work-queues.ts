@@ -156,9 +156,9 @@ export class WorkQueueStore {
     await this.#db.deleteFrom("work_queues").where("id", "=", id).execute();
   }
 
-  /** Those of the queues whose last poll is old enough to be worth writing the next one down. */
-  stalePolls(queues: readonly WorkQueue[]): string[] {
-    const threshold = addSeconds(timestampFromDate(this.#clock.now()), -POLL_PRECISION_SECONDS);
+  /** Those of the queues whose last poll is so old: by default, old enough to be worth writing the next one down. */
+  stalePolls(queues: readonly WorkQueue[], seconds = POLL_PRECISION_SECONDS): string[] {
+    const threshold = addSeconds(timestampFromDate(this.#clock.now()), -seconds);
     return queues.filter((queue) => !queue.last_polled || queue.last_polled < threshold).map((queue) => queue.id);
   }
 

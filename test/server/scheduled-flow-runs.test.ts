@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addSeconds, timestampFromDate } from "../../src/prefect-api/timestamp.ts";
 import { buildTestPlane, type TestPlane } from "../support/build-test-plane.ts";
+import { waitUntil } from "../support/wait-until.ts";
 import { call } from "./call.ts";
 import { create, createDeployment, createRun } from "./resources.ts";
 
@@ -140,4 +141,28 @@ test("an unknown queue and a limit beyond the page size are refused", async () =
   const unknown = await call(plane, "POST", path, { work_queue_names: ["default", "nope"] });
   assert.deepEqual([unknown.status, unknown.body.detail], [404, "Work pool queue 'pool/nope' not found."]);
   assert.equal((await call(plane, "POST", path, { limit: 201 })).status, 422);
+});
+
+test("a poll is answered while somebody else writes, and is noted afterwards", async () => {
+  await using plane = await buildTestPlane();
+  const deployment = await createDeployment(plane);
+  const run = await createRun(plane, deployment.id);
+  const poll = () => call(plane, "POST", "/work_pools/pool/get_scheduled_flow_runs", {});
+  const findNote = async () => (await call(plane, "GET", `/work_queues/${deployment.work_queue_id}`)).body.last_polled;
+  await poll();
+  const first = await findNote();
+  plane.moveClock(10);
+  const writing = Promise.withResolvers<void>();
+  const writer = plane.store.transaction(() => writing.promise);
+
+  const polls = await Promise.all([poll(), poll()]);
+
+  assert.deepEqual(
+    polls.map(({ body }) => body[0].flow_run.id),
+    [run.id, run.id],
+  );
+  assert.equal(await findNote(), first);
+  writing.resolve();
+  await writer;
+  await waitUntil(async () => (await findNote()) > first, { timeoutMs: 5000, what: "the note", pollMs: 5 });
 });

@@ -114,9 +114,12 @@ export async function getDeploymentRuns(
   due: { before: string; limit: number },
   now: Date,
 ): Promise<FlowRun[]> {
-  await recordServed(store, deploymentIds, timestampFromDate(now));
   const sources = [...new Set(deploymentIds)].map((id): DueSource => ({ of: "deployment", id, limit: due.limit }));
-  return listWithinLimits(store, sources, { ...due, after: undefined, order: "time" });
+  const [runs] = await Promise.all([
+    listWithinLimits(store, sources, { ...due, after: undefined, order: "time" }),
+    recordServed(store, deploymentIds, timestampFromDate(now)),
+  ]);
+  return runs;
 }
 
 function compareText(a: string, b: string): number {
@@ -198,17 +201,46 @@ export async function recordPoll(store: Store, pool: WorkPool, queueNames: reado
   await recordPolls(store, await listQueues(store, pool, queueNames));
 }
 
+/** Queues whose poll a plane is writing down. */
+const noting = new WeakMap<Store, Set<string>>();
+
+/** A queue is READY for a minute after a noted poll: until then it stays so without the next note. */
+const NOTE_KEEPS_SECONDS = 30;
+
+/**
+ * Waits for the note of a poll where the queue is READY by it. Whoever polls again soon is noted behind his answer: he
+ * would wait for the writer, and a note that is lost is made by the next poll.
+ */
 async function recordPolls(store: Store, queues: readonly WorkQueue[]): Promise<void> {
+  const underWay = noting.get(store) ?? new Set();
+  noting.set(store, underWay);
   const stale = store.workQueues.stalePolls(queues);
-  if (stale.length > 0) {
-    await store.transaction(async (tx) => {
-      await tx.workQueues.markPolled(stale);
-      const news = queues.find((queue) => queue.status === "NOT_READY");
+  const news = queues.find((queue) => queue.status === "NOT_READY" && stale.includes(queue.id));
+  const mayWait = store.workQueues.stalePolls(queues, NOTE_KEEPS_SECONDS).length === 0;
+  const ids = mayWait ? stale.filter((id) => !underWay.has(id)) : stale;
+  if (ids.length === 0) {
+    return;
+  }
+  for (const id of ids) {
+    underWay.add(id);
+  }
+  const noted = store
+    .transaction(async (tx) => {
+      await tx.workQueues.markPolled(ids);
       if (news !== undefined) {
         tx.wakeUps.notify("status_changed", news.work_pool_id ?? "");
       }
+    })
+    .finally(() => {
+      for (const id of ids) {
+        underWay.delete(id);
+      }
     });
+  if (mayWait) {
+    noted.catch(() => undefined);
+    return;
   }
+  await noted;
 }
 
 async function recordServed(store: Store, ids: readonly string[], now: Timestamp): Promise<void> {
