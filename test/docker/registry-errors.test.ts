@@ -107,7 +107,7 @@ describe("a pull that fails", () => {
 test("a container that finds no room on the engine's disk is not what the job's variables are to blame for", async () => {
   const text = "write /var/lib/docker/overlay2/3bbb-init/link: no space left on device";
   await using fake = await startFakeDocker(({ path }) =>
-    path === "/containers/create" ? { status: 500, body: { message: text } } : undefined,
+    path === "/containers/create" ? { status: 500, json: { message: text } } : undefined,
   );
 
   const failure = await failureOf(createContainer(await fake.connect(), "etl", { Image: "etl:1" }));
