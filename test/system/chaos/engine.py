@@ -34,6 +34,9 @@ def propose(kind):
         try:
             request = urllib.request.Request(url, body, headers)
             answer = json.load(urllib.request.urlopen(request, timeout=10))
+            if answer["status"] == "WAIT":  # its time has not come, when the plane's clock was moved back meanwhile
+                time.sleep(answer["details"]["delay_seconds"])
+                continue
             is_made = answer["state"] is not None and answer["state"]["state_details"]["transition_id"] == transition
             return "ACCEPT" if is_made else answer["status"]
         except urllib.error.HTTPError as error:

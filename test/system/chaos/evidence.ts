@@ -23,7 +23,9 @@ export async function buildReport(chaos: ChaosStage, verdict: string, complaints
   const few = complaints.slice(0, MAX_COMPLAINTS).join("\n");
   const concerned = new Set(few.match(FLOW_RUN_ID) ?? []);
   const relay = await readFile(join(chaos.stage.folder, "relay", "relay.log"), "utf8").catch(() => "");
+  const witnessed = (await chaos.readWitness()).map((note) => JSON.stringify(note)).join("\n");
   const logs: [string, string][] = [
+    ["flows", witnessed],
     ...chaos.workers.map((worker, index): [string, string] => [`worker ${index + 1}`, worker.log]),
     ["relay", relay],
     ["plane", chaos.stage.plane.process.output],
