@@ -56,6 +56,7 @@ export const ERROR_CODES = {
   // Docker.
   DOCKER_UNREACHABLE: { status: 503, fault: "world" },
   RELAY_RUNNING: { status: 409, fault: "user" },
+  RELAY_NOT_OURS: { status: 409, fault: "user" },
   RELAY_UNAVAILABLE: { status: 503, fault: "world" },
   IMAGE_NOT_FOUND: { status: 404, fault: "user" },
   IMAGE_PULL_REFUSED: { status: 403, fault: "user" },

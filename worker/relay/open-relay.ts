@@ -6,6 +6,7 @@ import { errorMessage } from "../../src/shared/errors.ts";
 import type { Logger } from "../../src/shared/logger.ts";
 import type { WorkerSettings } from "../config.ts";
 import { findBridgeGateway, isOnThisMachine } from "../infrastructure/bridge-gateway.ts";
+import { findRelay, tell, watchNamedRelay } from "./check-relay.ts";
 import { relayFolder } from "./config.ts";
 import { KEEP_OR_REFUSE_HEADER } from "./keep-or-refuse.ts";
 import { provideRelay, type RelayDependencies, stopRelay, watchRelay } from "./provide-relay.ts";
@@ -33,7 +34,8 @@ export interface OpenRelay {
 
 /**
  * Finds or starts the relay. Undefined: runs reach the plane by themselves, because that was asked for or because a
- * relay here could not be reached by them; the log says which.
+ * relay here could not be reached by them; the log says which. Throws UserError RELAY_NOT_OURS, TransientError
+ * RELAY_UNAVAILABLE.
  */
 export async function openRelay(
   settings: RelayChoice,
@@ -47,11 +49,13 @@ export async function openRelay(
   }
   if (relay !== "auto") {
     const secret = await provideSecret(folder);
+    const isThere = await findRelay(relay, secret);
+    tell(logger, relay, isThere);
     return {
       accessFor: (run) => buildAccess(secret, relay, 0, run),
       keepLogs: createLogKeeper(secret, relay),
       untilSettled: (signal) => untilSettled(relay, logger, signal),
-      watch: waitForAbort,
+      watch: (signal) => watchNamedRelay({ apiUrl: relay, secret, logger }, isThere, signal),
       stop: () => Promise.resolve(),
     };
   }
@@ -146,13 +150,4 @@ async function decideHosts(engine: Engine | undefined): Promise<string[] | undef
 function ownProgram(): readonly [string, ...string[]] {
   const [program = process.execPath, ...script] = process.argv.slice(0, 2);
   return [program, ...process.execArgv, ...script];
-}
-
-function waitForAbort(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-    }
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

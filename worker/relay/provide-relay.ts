@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { sleep } from "../../src/shared/abort.ts";
 import { TransientError } from "../../src/shared/errors.ts";
 import type { Logger } from "../../src/shared/logger.ts";
+import { relayLogPath } from "./bound-log.ts";
 import { findRegistration, hashSettings } from "./registration.ts";
 import { writeRelayLimits } from "./relay-limits.ts";
 import type { RelaySettings } from "./start-relay.ts";
@@ -72,7 +73,7 @@ async function launch(
   port: number,
 ): Promise<void> {
   await mkdir(settings.folder, { recursive: true, mode: 0o700 });
-  const log = await open(join(settings.folder, "relay.log"), "a", 0o600);
+  const log = await open(relayLogPath(settings.folder), "a", 0o600);
   try {
     const child = spawn(program, [...args, "relay", "start"], {
       detached: true,
@@ -121,7 +122,7 @@ async function waitForRelay(settings: RelaySettings) {
   }
   throw new TransientError(
     "RELAY_UNAVAILABLE",
-    `The relay did not start within ${START_MS / 1000} s; its log is ${join(settings.folder, "relay.log")}.`,
+    `The relay did not start within ${START_MS / 1000} s; its log is ${relayLogPath(settings.folder)}.`,
   );
 }
 

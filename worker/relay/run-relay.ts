@@ -2,6 +2,7 @@ import "../small-heap.ts";
 import { sleep } from "../../src/shared/abort.ts";
 import { UserError } from "../../src/shared/errors.ts";
 import { createWorkerLogger } from "../logger.ts";
+import { boundLog } from "./bound-log.ts";
 import { findRegistration, register } from "./registration.ts";
 import { type RelaySettings, startRelay } from "./start-relay.ts";
 
@@ -26,6 +27,7 @@ export async function runRelay(
   });
   try {
     while (!stop.aborted && (await findRegistration(settings.folder))?.pid === process.pid) {
+      boundLog(settings.folder);
       await sleep(LOOK_MS, stop);
     }
   } finally {
