@@ -132,6 +132,25 @@ describe("deployment and run commands", () => {
     assert.match(await fail("flow-run", "inspect", id), /no flow run with id/);
   });
 
+  test("runs are listed by deployment and by work pool", async () => {
+    const { id } = await run(NAME, "--start-in", "1 day", "--flow-run-name", "mine");
+    const poolName = (await plane.client.flowRuns.get(id)).work_pool_name ?? "";
+    const other = await createDeployment(plane.client, "other", "beside");
+    await run("other/beside", "--start-in", "1 day", "--flow-run-name", "not-mine");
+    const list = async (...options: string[]) => {
+      const runs: { name: string }[] = JSON.parse((await succeed("flow-run", "ls", "--json", ...options)).stdout);
+      return runs.map(({ name }) => name);
+    };
+
+    const mine = await list("--deployment", NAME, "--state-type", "SCHEDULED");
+    assert.deepEqual([mine.includes("mine"), mine.includes("not-mine")], [true, false]);
+    assert.deepEqual(await list("--deployment", other.id), ["not-mine"]);
+    assert.ok((await list("--pool", poolName)).includes("mine"));
+    await plane.client.workPools.create({ name: "idle", type: "process" });
+    assert.deepEqual(await list("--pool", "idle"), []);
+    await succeed("flow-run", "delete", id);
+  });
+
   test("stored log lines are printed whole, from the head, from the tail and in reverse", async () => {
     const { id, name } = await run(NAME);
     const line = (index: number) => ({
@@ -175,6 +194,8 @@ describe("deployment and run commands", () => {
     [["deployment", "schedule", "pause", NAME], /--all/],
     [["deployment", "schedule", "delete", NAME, "none"], /no schedule "none"/],
     [["flow-run", "inspect", "nobody"], /no flow run "nobody"/],
+    [["flow-run", "ls", "--deployment", "other"], /no deployment|full name of a deployment/],
+    [["flow-run", "ls", "--pool", "nowhere"], /no work pool/],
     [["flow-run", "ls", "--state-type", "COMPLET"], /Did you mean "COMPLETED"/],
   ] as const) {
     test(`${argv.join(" ")} is refused in a sentence`, async () => {

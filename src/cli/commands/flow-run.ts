@@ -1,16 +1,18 @@
 import type { Command } from "commander";
 import { z } from "zod";
+import type { PrefectClient } from "../../client/prefect-client.ts";
 import type { Log } from "../../prefect-api/logs.ts";
 import { isTerminal, STATE_TYPES, StateType } from "../../prefect-api/states.ts";
 import { suggestNearest } from "../../project/did-you-mean.ts";
 import { UserError } from "../../shared/errors.ts";
 import { confirmLoss } from "../ask.ts";
 import type { CliContext } from "../context.ts";
-import { findFlowNames } from "../deployments.ts";
+import { findFlowNames, getDeployment } from "../deployments.ts";
 import { getFlowRun } from "../flow-runs.ts";
 import { printStoredLog } from "../log-lines.ts";
 import { addConfirmOption, addJsonOption, collect, parseSeconds, parseWholeNumber, wantsJson } from "../options.ts";
 import { toSafeLine } from "../safe-text.ts";
+import { getWorkPool } from "../work-pools.ts";
 import { finishWatching } from "./finish-watching.ts";
 import { addExplainCommand } from "./flow-run-explain.ts";
 import { printFlowRuns } from "./flow-run-table.ts";
@@ -41,8 +43,10 @@ function addRunVerb(group: Command, verb: string, description: string): Command 
 }
 
 const ListOptions = z.object({
+  deployment: z.array(z.string()).default([]),
   flowName: z.array(z.string()).default([]),
   limit: z.number(),
+  pool: z.array(z.string()).default([]),
   state: z.array(z.string()).default([]),
   stateType: z.array(z.string()).default([]),
 });
@@ -52,25 +56,17 @@ function addListCommand(group: Command, context: CliContext): void {
     .command("ls")
     .description("List flow runs, the latest first.")
     .option("--flow-name <name>", "only runs of this flow (repeatable)", collect)
+    .option("--deployment <name>", "only runs of this deployment, <flow>/<deployment> or id (repeatable)", collect)
+    .option("-p, --pool <name>", "only runs of this work pool (repeatable)", collect)
     .option("--limit <n>", "at most so many", parseWholeNumber(1), DEFAULT_RUNS)
     .option("--state <name>", "only runs in the state of this name (repeatable)", collect)
     .option("--state-type <type>", "only runs in a state of this type (repeatable)", collect);
   addJsonOption(command).action(async (raw) => {
     const options = ListOptions.parse(raw);
     const types = options.stateType.map(parseStateType);
-    const state = {
-      ...(options.state.length === 0 ? {} : { name: { any_: options.state } }),
-      ...(types.length === 0 ? {} : { type: { any_: types } }),
-    };
     const client = await context.connect();
-    const runs = await client.flowRuns.list(
-      {
-        ...(options.flowName.length === 0 ? {} : { flows: { name: { any_: options.flowName } } }),
-        ...(Object.keys(state).length === 0 ? {} : { flow_runs: { state } }),
-        sort: "EXPECTED_START_TIME_DESC",
-      },
-      { limit: options.limit },
-    );
+    const filters = await buildRunFilters(client, options, types);
+    const runs = await client.flowRuns.list({ ...filters, sort: "EXPECTED_START_TIME_DESC" }, { limit: options.limit });
     if (wantsJson(raw)) {
       context.output.json(runs);
       return;
@@ -82,6 +78,29 @@ function addListCommand(group: Command, context: CliContext): void {
     const flowIds = runs.map(({ flow_id }) => flow_id);
     printFlowRuns(context.output, runs, await findFlowNames(client, flowIds), new Date());
   });
+}
+
+/** What is named and is not there is said, with the nearest name. */
+async function buildRunFilters(
+  client: PrefectClient,
+  { deployment, flowName, pool, state }: z.infer<typeof ListOptions>,
+  types: StateType[],
+) {
+  const deployments = await Promise.all(deployment.map((name) => getDeployment(client, name)));
+  const pools = await Promise.all(pool.map((name) => getWorkPool(client, name)));
+  const states = {
+    ...(state.length === 0 ? {} : { name: { any_: state } }),
+    ...(types.length === 0 ? {} : { type: { any_: types } }),
+  };
+  const ofRuns = {
+    ...(Object.keys(states).length === 0 ? {} : { state: states }),
+    ...(deployments.length === 0 ? {} : { deployment_id: { any_: deployments.map((one) => one.deployment.id) } }),
+  };
+  return {
+    ...(flowName.length === 0 ? {} : { flows: { name: { any_: flowName } } }),
+    ...(pools.length === 0 ? {} : { work_pools: { id: { any_: pools.map(({ id }) => id) } } }),
+    ...(Object.keys(ofRuns).length === 0 ? {} : { flow_runs: ofRuns }),
+  };
 }
 
 function parseStateType(text: string): StateType {
