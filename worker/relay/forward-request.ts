@@ -9,6 +9,8 @@ const MAX_HELD_BYTES = 8 * 1024 * 1024;
 /** Of one connection to the next, of one side to the other, and what only the relay may say. */
 const NOT_PASSED_ON =
   /^(?:authorization|cookie|expect|forwarded|http2-settings|keep-alive|te|trailer|transfer-encoding|upgrade|flowyard-.*|prefect-automation-.*|proxy-.*|x-forwarded-.*)$/;
+/** What the plane says of its connection to the relay. */
+const OF_ONE_CONNECTION: ReadonlySet<string> = new Set(["connection", "keep-alive", "upgrade", "trailer"]);
 /** What undici calls a request that it cannot send: no fault of the plane's. */
 const UNSENDABLE = /^UND_ERR_(?:INVALID_ARG|NOT_SUPPORTED|REQ_CONTENT_LENGTH_MISMATCH)$/;
 
@@ -44,6 +46,8 @@ export function forwardRequest(
         ...(fencingToken === null ? {} : { [FENCING_TOKEN_HEADER]: String(fencingToken) }),
       };
     },
+    rewriteHeaders: (headers) =>
+      Object.fromEntries(Object.entries(headers).filter(([name]) => !OF_ONE_CONNECTION.has(name))),
     onResponse: (_request, _answer, response) => {
       const body = readStream(response);
       deps.plane.isThere = !saysAway(reply.statusCode, String(reply.getHeader("content-type")));
