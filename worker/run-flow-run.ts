@@ -3,6 +3,7 @@ import type { Deployment } from "../src/prefect-api/deployments.ts";
 import type { ReceivedFlowRun } from "../src/prefect-api/flow-runs.ts";
 import type { Flow } from "../src/prefect-api/flows.ts";
 import { isTerminal } from "../src/prefect-api/states.ts";
+import type { WorkPool } from "../src/prefect-api/work-pools.ts";
 import type { WorkerSettings } from "./config.ts";
 import type { Infrastructure, StartedRun, StartNote } from "./infrastructure/contract.ts";
 import { buildJob, type Job, OWN_VARIABLES, selectRunSettings } from "./job.ts";
@@ -34,7 +35,15 @@ export interface RunOffer {
   flowRun: ReceivedFlowRun;
   attempt: string;
   /** Undefined where the plane has no claims: then it is a proposal that decides whose run it is. */
-  claimed: { fencingToken: number; flow: Flow; deployment: Deployment | undefined } | undefined;
+  claimed:
+    | {
+        fencingToken: number;
+        flow: Flow;
+        deployment: Deployment | undefined;
+        /** As it was when the run was claimed; undefined where the plane does not tell. */
+        workPool: WorkPool | undefined;
+      }
+    | undefined;
 }
 
 /** One run that this worker has in its hands. */
@@ -187,7 +196,10 @@ function buildNote({ logger, phases }: RunDependencies): StartNote {
 async function prepareJob(own: RunDependencies, { flowRun, deployment, attempt, claimed }: Claimed): Promise<Job> {
   const { client, settings, home } = own;
   const [flow, workPool] = await keepTrying({ what: "read flow and work pool", ...own }, () =>
-    Promise.all([claimed?.flow ?? client.flows.find(flowRun.flow_id), client.workPools.get(settings.pool)]),
+    Promise.all([
+      claimed?.flow ?? client.flows.find(flowRun.flow_id),
+      claimed?.workPool ?? client.workPools.get(settings.pool),
+    ]),
   );
   const variables = mergeJobVariables(deployment?.job_variables ?? {}, flowRun.job_variables ?? {});
   const template = fillJobTemplate(workPool.base_job_template, variables, settings.environment);

@@ -80,10 +80,10 @@ async function claim(
     },
     stop,
   );
-  const { claimed } = await answer.catch((error: unknown) => {
+  const { claimed, work_pool } = await answer.catch((error: unknown) => {
     // Given up: what was claimed all the same is returned when its claim ends.
     if (stop.aborted) {
-      return { claimed: [] };
+      return { claimed: [], work_pool: undefined };
     }
     throw error;
   });
@@ -91,7 +91,7 @@ async function claim(
   return claimed.map(({ claim: { id, fencing_token }, flow_run, flow, deployment }) => ({
     flowRun: flow_run,
     attempt: id,
-    claimed: { fencingToken: fencing_token, flow, deployment: deployment ?? undefined },
+    claimed: { fencingToken: fencing_token, flow, deployment: deployment ?? undefined, workPool: work_pool },
   }));
 }
 

@@ -4,6 +4,7 @@ import { ReceivedFlowRun } from "../prefect-api/flow-runs.ts";
 import { Flow } from "../prefect-api/flows.ts";
 import { ObjectName, Uuid } from "../prefect-api/primitives.ts";
 import { Timestamp } from "../prefect-api/timestamp.ts";
+import { WorkPool } from "../prefect-api/work-pools.ts";
 
 /**
  * Claims: how a Flowyard worker takes runs. A claim is a lease on one attempt of a run. Its fencing token rises with
@@ -62,6 +63,8 @@ export type ClaimedFlowRun = z.infer<typeof ClaimedFlowRun>;
 /** Empty when nothing could be taken in time. */
 export const ClaimedFlowRuns = z.object({
   claimed: z.array(ClaimedFlowRun),
+  /** As it is now, with the template that the runs' jobs are made of; left out where nothing was taken. */
+  work_pool: WorkPool.optional(),
   /** An operator wants this worker to take no more runs: it is given none. */
   draining: z.boolean().default(false),
 });

@@ -38,6 +38,7 @@ export function registerClaims(api: App, deps: RouteDeps): void {
       );
       return {
         claimed: await Promise.all(taken.map((run) => complete(store, run))),
+        work_pool: taken.length === 0 ? undefined : await getWorkPool(store, request.params.name),
         draining: taken.length === 0 && (await isDraining(store, request.params.name, request.body.worker_name)),
       };
     },
