@@ -1,4 +1,5 @@
 import type { PrefectClient } from "../src/client/prefect-client.ts";
+import { sleep } from "../src/shared/abort.ts";
 import type { Logger } from "../src/shared/logger.ts";
 import type { WorkerSettings } from "./config.ts";
 import { errorFields } from "./report.ts";
@@ -11,6 +12,8 @@ interface DrainDependencies {
   signal: AbortSignal;
 }
 
+/** A plane that is away does not keep it from stopping. */
+const ANNOUNCE_MS = 5000;
 const MAX_TIMER_SECONDS = 2 ** 31 / 1000 - 1;
 
 /**
@@ -23,8 +26,11 @@ export async function drainRuns(
   { leave, announce }: { leave: () => void; announce: () => Promise<unknown> },
 ): Promise<void> {
   const { settings, logger, signal } = own;
+  // Also without runs: the plane may just have claimed one in an answer that was no longer waited for.
+  const announced = new AbortController();
+  await Promise.race([announce(), sleep(ANNOUNCE_MS, AbortSignal.any([signal, announced.signal]))]);
+  announced.abort();
   if (runs.inFlight.size > 0) {
-    await announce();
     logger.info({ runs: runs.inFlight.size, on_stop: settings.onStop }, describe(settings.onStop));
   }
   switch (settings.onStop) {

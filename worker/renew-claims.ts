@@ -6,6 +6,7 @@ import type { HasFeature } from "./plane-features.ts";
 import { errorFields } from "./report.ts";
 import type { RunInFlight } from "./run-flow-run.ts";
 import type { RunsInHand } from "./runs-in-hand.ts";
+import type { WorkerHome } from "./worker-home.ts";
 
 /** A third of the time that a claim lasts before its run was started. */
 export const RENEW_SECONDS = 10;
@@ -16,6 +17,7 @@ interface RenewDependencies {
   client: { claims: Pick<PrefectClient["claims"], "renew"> };
   settings: Pick<WorkerSettings, "name" | "pool">;
   logger: Logger;
+  home: Pick<WorkerHome, "instance">;
   hasFeature: HasFeature;
   /** Told of images that runs will need soon. */
   pullAhead(images: readonly string[]): void;
@@ -36,6 +38,7 @@ export function createRenewal(own: RenewDependencies, { inFlight }: Pick<RunsInH
     const held = [...inFlight.values()].filter(({ fencingToken }) => fencingToken !== undefined);
     const { claims, images, draining } = await own.client.claims.renew(own.settings.pool, {
       worker_name: own.settings.name,
+      worker_instance: own.home.instance,
       stopping: own.isStopping(),
       claims: held.slice(0, MAX_RENEWED_AT_ONCE).map(({ attempt, fencingToken = 1, started }) => ({
         id: attempt,

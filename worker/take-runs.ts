@@ -81,7 +81,7 @@ async function claim(
     stop,
   );
   const { claimed, work_pool } = await answer.catch((error: unknown) => {
-    // Given up: what was claimed all the same is returned when its claim ends.
+    // Given up: what was claimed all the same the plane returns when it hears that this worker stops.
     if (stop.aborted) {
       return { claimed: [], work_pool: undefined };
     }

@@ -78,6 +78,11 @@ export const RenewClaims = z.strictObject({
   worker_name: ObjectName,
   /** It was told to stop and takes no more runs. */
   stopping: z.boolean().default(false),
+  /**
+   * As in its claims. With `stopping`, what was claimed by this start of it, is not among `claims` and was not started
+   * waits for a worker again at once: the answer never reached it.
+   */
+  worker_instance: z.string().min(1).max(100).optional(),
   claims: z
     .array(
       z.strictObject({

@@ -223,6 +223,43 @@ describe("a claim that is renewed", () => {
   });
 });
 
+describe("a claim that its worker never heard of", () => {
+  test("waits for another worker at once when that one stops, and counts for nothing", async () => {
+    await using plane = await buildTestPlane();
+    const { id } = await createDeployment(plane);
+    await createRun(plane, id);
+    const heard = await claimOne(plane, { capacity: 1 });
+    await createRun(plane, id);
+    const unheard = await claimOne(plane, { capacity: 1, held: [heard.claim.id] });
+
+    await call(plane, "POST", "/flowyard/work_pools/pool/claims/renew", {
+      worker_name: "worker-a",
+      worker_instance: "first start",
+      stopping: true,
+      claims: [{ id: heard.claim.id, fencing_token: 1, started: false }],
+    });
+
+    assert.equal((await findRun(plane, heard.flow_run.id)).state.type, "PENDING");
+    assert.equal((await propose(plane, unheard.flow_run.id, "RUNNING", 1)).status, "ABORT");
+    const again = await claimOne(plane, { worker_name: "worker-b" });
+    assert.equal(again.flow_run.id, unheard.flow_run.id);
+    const explained = await call(plane, "GET", `/flowyard/flow_runs/${unheard.flow_run.id}/explain`);
+    assert.doesNotMatch(JSON.stringify(explained.body), /vanished/);
+  });
+
+  test("stays with a worker of the same name that was started since", async () => {
+    await using plane = await buildTestPlane();
+    const { id } = await createDeployment(plane);
+    await createRun(plane, id);
+    const claimed = await claimOne(plane, { worker_instance: "second start" });
+
+    const body = { worker_name: "worker-a", worker_instance: "first start", stopping: true, claims: [] };
+    await call(plane, "POST", "/flowyard/work_pools/pool/claims/renew", body);
+
+    assert.equal((await findRun(plane, claimed.flow_run.id)).state.type, "PENDING");
+  });
+});
+
 describe("a claim that nobody renews", () => {
   test("puts a run that was not started back, frees its slot, and refuses the worker that comes too late", async () => {
     await using plane = await buildTestPlane();

@@ -34,6 +34,10 @@ async function endClaim(tx: Tx, deps: { bus: LiveBus; logger: Logger }, claim: H
   const end = decideClaimEnd(claim, claim.state_type === null ? null : { type: claim.state_type });
   if (end.action === "prolong") {
     const expires_at = addSeconds(claim.expires_at, STARTED_CLAIM_SECONDS - CLAIM_SECONDS);
+    if (expires_at <= timestampFromDate(now)) {
+      await endClaim(tx, deps, { ...claim, started: true }, now); // that time is over, too
+      return;
+    }
     await tx.flowRunClaims.renew(claim.flow_run_id, { worker_name: claim.worker_name, expires_at, started: true });
     return;
   }

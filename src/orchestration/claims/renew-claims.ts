@@ -4,18 +4,20 @@ import type { HeldClaim } from "../../storage/flow-run-claims.ts";
 import type { Store } from "../../storage/store.ts";
 import { getWorkPool } from "../work-pools.ts";
 import { CLAIM_SECONDS, STARTED_CLAIM_SECONDS } from "./claim-rules.ts";
+import { type ReturnDeps, returnClaims } from "./return-claims.ts";
 
 /**
  * Prolongs a worker's claims, all in one transaction, and tells it which runs to stop and which it has lost. A claim
- * whose time is over is held all the same while nobody ended it. Throws UserError NOT_FOUND for an unknown pool.
+ * whose time is over is held all the same while nobody ended it. What was claimed for a worker that stops, and that it
+ * does not name, it never heard of: that waits again. Throws UserError NOT_FOUND for an unknown pool.
  */
 export function renewClaims(
-  store: Pick<Store, "transaction">,
+  deps: ReturnDeps & { store: Pick<Store, "transaction"> },
   poolName: string,
   body: RenewClaims,
   now: Date,
 ): Promise<RenewedClaim[]> {
-  return store.transaction(async (tx) => {
+  return deps.store.transaction(async (tx) => {
     const pool = await getWorkPool(tx, poolName);
     await tx.workers.noteRenewal(pool.id, body.worker_name, body.stopping);
     const known = await tx.flowRunClaims.listByIds(body.claims.map(({ id }) => id));
@@ -38,6 +40,11 @@ export function renewClaims(
         status: claim.state_type === "CANCELLING" ? "cancelling" : "held",
         expires_at: lease.expires_at,
       });
+    }
+    if (body.stopping && body.worker_instance !== undefined) {
+      const worker = { name: body.worker_name, instance: body.worker_instance, poolId: pool.id };
+      const unheard = await tx.flowRunClaims.listUnknownTo({ ...worker, knows: body.claims.map(({ id }) => id) });
+      await returnClaims(tx, deps, unheard, now);
     }
     return renewed;
   });

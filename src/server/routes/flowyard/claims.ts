@@ -2,6 +2,7 @@ import { z } from "zod";
 import { type ClaimedFlowRun, ClaimFlowRuns, RenewClaims } from "../../../flowyard-api/claims.ts";
 import { claimFlowRuns, type TakenRun } from "../../../orchestration/claims/claim-flow-runs.ts";
 import { listChangedImages, renewClaims } from "../../../orchestration/claims/renew-claims.ts";
+import { returnTakenRuns } from "../../../orchestration/claims/return-claims.ts";
 import { recordPoll } from "../../../orchestration/flow-runs/get-scheduled-flow-runs.ts";
 import { getWorkPool } from "../../../orchestration/work-pools.ts";
 import { isDraining } from "../../../orchestration/workers.ts";
@@ -36,6 +37,10 @@ export function registerClaims(api: App, deps: RouteDeps): void {
         request.body,
         signal,
       );
+      if (gone.signal.aborted && taken.length > 0) {
+        await returnTakenRuns({ ...deps, logger: request.log }, taken, clock.now());
+        return { claimed: [], draining: false };
+      }
       return {
         claimed: await Promise.all(taken.map((run) => complete(store, run))),
         work_pool: taken.length === 0 ? undefined : await getWorkPool(store, request.params.name),
@@ -47,8 +52,8 @@ export function registerClaims(api: App, deps: RouteDeps): void {
   api.post(
     "/flowyard/work_pools/:name/claims/renew",
     { schema: { params: ByName, body: RenewClaims } },
-    async ({ params, body }) => ({
-      claims: await renewClaims(store, params.name, body, clock.now()),
+    async ({ params, body, log }) => ({
+      claims: await renewClaims({ ...deps, logger: log }, params.name, body, clock.now()),
       images: await listChangedImages(store, params.name, clock.now()),
       draining: await isDraining(store, params.name, body.worker_name),
     }),
