@@ -186,20 +186,19 @@ describe("what a run hears while its plane is in trouble", () => {
     });
   }
 
-  test("a long answer and one without a body go through whole", async () => {
+  test("a long answer goes through whole", async () => {
     const long = "x".repeat(12 * 1024 * 1024);
-    const response = await askThrough((request, answer) => {
-      if (request.method === "DELETE") {
-        answer.writeHead(204).end();
-      } else {
-        answer.end(long);
-      }
-    });
+
+    const response = await askThrough((_request, answer) => answer.end(long));
 
     assert.equal((await response.text()).length, long.length);
-    await relay?.stop();
+  });
+
+  test("an answer without a body goes through as it is", async () => {
     const port = await listen(createServer((_request, answer) => answer.writeHead(204).end()));
-    const empty = await ask(`http://127.0.0.1:${port}/api`, { method: "POST", path: "/flows/", body: "{}" });
-    assert.equal(empty.status, 204);
+
+    const response = await ask(`http://127.0.0.1:${port}/api`, { method: "POST", path: "/flows/", body: "{}" });
+
+    assert.equal(response.status, 204);
   });
 });
