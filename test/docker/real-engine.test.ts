@@ -190,10 +190,14 @@ describe("with a real Docker engine", { skip }, () => {
   test("a container that uses too much memory is seen as such", async () => {
     const limit = 64 * 1024 * 1024;
 
-    const { id } = await run("tail /dev/zero", { Memory: limit, MemorySwap: limit });
+    // Engines miss a kernel's kill now and then: one that sees none of three never would.
+    let isSeen = false;
+    for (let attempt = 0; attempt < 3 && !isSeen; attempt += 1) {
+      const { id } = await run("tail /dev/zero", { Memory: limit, MemorySwap: limit });
+      isSeen = (await findContainer(engine, id))?.wasOutOfMemory === true;
+    }
 
-    const state = await findContainer(engine, id);
-    assert.equal(state?.wasOutOfMemory, true);
+    assert.ok(isSeen);
   });
 
   test("a running container is stopped, and removing it twice is no error", async () => {
