@@ -23,7 +23,7 @@ const COMMONJS = [
 const BESIDE = {
   "proto/auth.proto": "node_modules/dockerode/lib/proto/auth.proto",
   "proto/buildkit_status.proto": "node_modules/dockerode/lib/proto/buildkit_status.proto",
-  "launch-engine.py": "worker/launch-engine.py",
+  "launch-engine.py": "worker/jobs/launch-engine.py",
 };
 
 /** pg asks for its native driver and for Cloudflare's sockets in a `try`; neither is here. */

@@ -2,8 +2,8 @@ import type { PrefectClient } from "../src/client/prefect-client.ts";
 import { sleep } from "../src/shared/abort.ts";
 import type { Logger } from "../src/shared/logger.ts";
 import type { WorkerSettings } from "./config.ts";
-import { errorFields } from "./report.ts";
-import type { RunsInHand } from "./runs-in-hand.ts";
+import { errorFields } from "./runs/report.ts";
+import type { RunsInHand } from "./runs/runs-in-hand.ts";
 
 interface DrainDependencies {
   client: { flowRuns: Pick<PrefectClient["flowRuns"], "setState"> };

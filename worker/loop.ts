@@ -1,7 +1,7 @@
 import { sleep } from "../src/shared/abort.ts";
 import type { Logger } from "../src/shared/logger.ts";
 import { backOffMs } from "./keep-trying.ts";
-import { errorFields } from "./report.ts";
+import { errorFields } from "./runs/report.ts";
 
 interface Loop {
   name: string;

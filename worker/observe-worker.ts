@@ -7,7 +7,7 @@ import { startHealthServer } from "./health-server.ts";
 import type { WorkerMetrics } from "./metrics.ts";
 import { createPlaneContact } from "./plane-contact.ts";
 import { relayFolder } from "./relay/config.ts";
-import { createRunPhases, type RunPhases } from "./run-phases.ts";
+import { createRunPhases, type RunPhases } from "./runs/run-phases.ts";
 
 /** For a connection that broke while idle; anything longer is the worker's loops' to tell of and to wait out. */
 const CLIENT_RETRY = { retries: 1, firstDelayMs: 200 };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { errorMessage } from "../src/shared/errors.ts";
 import { type Logger, silentLogger } from "../src/shared/logger.ts";
-import { findProcessStart } from "./process-identity.ts";
+import { findProcessStart } from "./runs/process-identity.ts";
 import { readParsed, removeFile, sweepDrafts, writeFirst, writeWhole } from "./whole-files.ts";
 
 const Registration = z.object({ pid: z.number(), started: z.string() });

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { z } from "zod";
 import { loadMachine } from "../../scripts/setup/machine.ts";
-import { buildDirectCommand } from "../../worker/engine.ts";
+import { buildDirectCommand } from "../../worker/jobs/engine.ts";
 import { TestProcess } from "../support/child-process.ts";
 import { plainEnvironment, startPlane } from "../support/plane-process.ts";
 import { waitUntil } from "../support/wait-until.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { loadWorkerSettings } from "../../worker/config.ts";
-import { selectRunSettings } from "../../worker/job.ts";
+import { selectRunSettings } from "../../worker/jobs/job.ts";
 
 test("every wrong variable is named at once, with what was read and what is allowed", () => {
   const environment = { PREFECT_API_URL: "plane", FLOWYARD_WORKER_POLL_SECONDS: "often", FLOWYARD_LOG_FORMAT: "xml" };

@@ -10,7 +10,7 @@ import { systemClock } from "../../src/shared/clock.ts";
 import { TransientError } from "../../src/shared/errors.ts";
 import { silentLogger } from "../../src/shared/logger.ts";
 import { createFakeInfrastructure, createFakeMachine } from "../../worker/infrastructure/fake.ts";
-import { createLogSender } from "../../worker/log-sender.ts";
+import { createLogSender } from "../../worker/logs/log-sender.ts";
 import { runWorker, type WorkerDependencies } from "../../worker/worker.ts";
 import { openWorkerHome } from "../../worker/worker-home.ts";
 import { type PlaneProcess, startPlane } from "../support/plane-process.ts";

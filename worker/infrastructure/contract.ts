@@ -1,7 +1,7 @@
 import type { OutputLine, OutputPosition } from "../../src/docker/logs.ts";
 import type { ImagePull } from "../../src/flowyard-api/run-events.ts";
-import type { Job } from "../job.ts";
-import type { RunFacts } from "../run-facts.ts";
+import type { Job } from "../jobs/job.ts";
+import type { RunFacts } from "../runs/run-facts.ts";
 
 /** How a run's container or process ended. */
 export type Exit =

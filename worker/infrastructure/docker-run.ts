@@ -12,8 +12,8 @@ import type { Engine } from "../../src/docker/engine.ts";
 import { type OutputLine, type OutputPosition, readOutput } from "../../src/docker/logs.ts";
 import { sleep } from "../../src/shared/abort.ts";
 import { TransientError } from "../../src/shared/errors.ts";
-import { CANCEL_SIGNAL } from "../engine.ts";
-import type { RunFacts } from "../run-facts.ts";
+import { CANCEL_SIGNAL } from "../jobs/engine.ts";
+import type { RunFacts } from "../runs/run-facts.ts";
 import type { Exit, StartedRun } from "./contract.ts";
 
 const RECONNECT_MS = 1000; // a restart of the engine takes a few seconds

@@ -8,8 +8,8 @@ import {
 } from "../../src/docker/containers.ts";
 import { checkEngine, type Engine } from "../../src/docker/engine.ts";
 import { errorMessage, UserError } from "../../src/shared/errors.ts";
-import type { Job } from "../job.ts";
-import { factsFromLabels, POOL_LABEL } from "../run-facts.ts";
+import type { Job } from "../jobs/job.ts";
+import { factsFromLabels, POOL_LABEL } from "../runs/run-facts.ts";
 import type { FoundRun, Infrastructure } from "./contract.ts";
 import { createImageProvider } from "./docker-images.ts";
 import { createInitCheck, withInit } from "./docker-init.ts";

@@ -3,8 +3,8 @@ import type { PrefectClient } from "../../src/client/prefect-client.ts";
 import type { OutputLine, OutputPosition } from "../../src/docker/logs.ts";
 import { sleep } from "../../src/shared/abort.ts";
 import { TransientError, UserError } from "../../src/shared/errors.ts";
-import { type Job, parseConfiguration } from "../job.ts";
-import type { RunFacts } from "../run-facts.ts";
+import { type Job, parseConfiguration } from "../jobs/job.ts";
+import type { RunFacts } from "../runs/run-facts.ts";
 import type { Exit, FoundRun, Infrastructure, StartedRun } from "./contract.ts";
 
 /**

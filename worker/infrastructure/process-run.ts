@@ -3,9 +3,9 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/p
 import { join } from "node:path";
 import { z } from "zod";
 import { sleep } from "../../src/shared/abort.ts";
-import { CANCEL_SIGNAL } from "../engine.ts";
-import { findProcessStart, parseProcessStart } from "../process-identity.ts";
-import { RunFacts } from "../run-facts.ts";
+import { CANCEL_SIGNAL } from "../jobs/engine.ts";
+import { findProcessStart, parseProcessStart } from "../runs/process-identity.ts";
+import { RunFacts } from "../runs/run-facts.ts";
 import type { Exit, FoundRun, StartedRun } from "./contract.ts";
 import { readOutputFiles } from "./process-output.ts";
 

@@ -5,8 +5,8 @@ import { delimiter, join, resolve } from "node:path";
 import { split } from "shlex";
 import { z } from "zod";
 import { errorMessage, UserError } from "../../src/shared/errors.ts";
-import { buildDirectCommand } from "../engine.ts";
-import { type Job, parseConfiguration } from "../job.ts";
+import { buildDirectCommand } from "../jobs/engine.ts";
+import { type Job, parseConfiguration } from "../jobs/job.ts";
 import { routeThroughRelay } from "../relay/run-environment.ts";
 import type { Infrastructure } from "./contract.ts";
 import {

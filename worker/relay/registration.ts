@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
-import { findProcessStart } from "../process-identity.ts";
+import { findProcessStart } from "../runs/process-identity.ts";
 import { readParsed, writeFirst, writeWhole } from "../whole-files.ts";
 import { writeRelayLimits } from "./relay-limits.ts";
 import type { RelaySettings } from "./start-relay.ts";
