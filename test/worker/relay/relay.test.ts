@@ -123,8 +123,13 @@ describe("a relay between a run and its plane", () => {
       },
     );
 
-    await plane.start();
+    const health = async () => (await fetch(`http://127.0.0.1:${relay.port}/relay/health`)).text();
+    await waitUntil(async () => (await health()).includes('"plane":false'), {
+      timeoutMs: 20_000,
+      what: "a try to send them",
+    });
     const wasEarly = isSaid;
+    await plane.start();
     await waiting;
 
     assert.equal(wasEarly, false);
