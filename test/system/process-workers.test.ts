@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { loadMachine } from "../../scripts/setup/machine.ts";
 import { TestProcess } from "../support/child-process.ts";
@@ -13,6 +14,7 @@ import { waitUntil } from "../support/wait-until.ts";
 const { prefect } = await loadMachine();
 const skip = prefect.available ? false : prefect.reason;
 const POOL = "processes";
+const BUSY_ATTEMPTS = 10;
 
 const FLOW = `from prefect import flow, task
 
@@ -59,11 +61,18 @@ for (const { server, worker } of combinations) {
     });
 
     async function ask<T extends z.ZodType>(schema: T, path: string, body?: unknown): Promise<z.infer<T>> {
-      const answer = await fetch(`${apiUrl}${path}`, {
-        method: body === undefined ? "GET" : "POST",
-        headers: { "content-type": "application/json" },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      });
+      const send = () =>
+        fetch(`${apiUrl}${path}`, {
+          method: body === undefined ? "GET" : "POST",
+          headers: { "content-type": "application/json" },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        });
+      let answer = await send();
+      // Prefect's server is busy with its own database now and then, and its clients try again.
+      for (let attempt = 0; attempt < BUSY_ATTEMPTS && answer.status === 503 && server !== "the plane"; attempt += 1) {
+        await delay(Number(answer.headers.get("retry-after") ?? 1) * 1000);
+        answer = await send();
+      }
       assert.ok(answer.ok, `${path} answered ${answer.status}`);
       return schema.parse(await answer.json());
     }
