@@ -22,8 +22,6 @@ import { runWorker } from "./worker.ts";
 import { openWorkerHome, type WorkerHome } from "./worker-home.ts";
 
 const PRUNE_SECONDS = 60;
-/** Twice what the relay waits between two tries to reach the plane. */
-const SETTLE_MS = 10_000;
 
 /**
  * Runs a worker in this process until `stop` aborts, then waits for its runs in flight. Whoever does not want to wait
@@ -98,8 +96,6 @@ async function workObserved(
   await pruning;
   await home.close();
   if (!(await home.hasLivingWorkers()) && !(await hasRuns(infrastructure, workPool.id))) {
-    // What it holds would wait on disk for the next worker of this machine.
-    await relay?.untilSettled(AbortSignal.timeout(SETTLE_MS));
     await relay?.stop();
   }
 }

@@ -17,6 +17,9 @@ import { provideSecret } from "./secret.ts";
 import { untilSettled } from "./settled.ts";
 import type { RelaySettings } from "./start-relay.ts";
 
+/** Twice what the relay waits between two tries to reach the plane. */
+const SETTLE_MS = 10_000;
+
 type RelayChoice = Pick<WorkerSettings, "relay" | "api" | "flowyardHome" | "relayLimits" | "environment">;
 
 /** The relay as a worker uses it. */
@@ -28,7 +31,7 @@ export interface OpenRelay {
   untilSettled(signal: AbortSignal): Promise<void>;
   /** Watches it until the signal aborts. */
   watch(signal: AbortSignal): Promise<void>;
-  /** Ends it, for when nobody on this machine needs it any more. */
+  /** Ends one that a worker started, when it has sent what it holds: nobody on this machine needs it any more. */
   stop(): Promise<void>;
 }
 
@@ -85,7 +88,11 @@ export async function openRelay(
     keepLogs: createLogKeeper(secret, url),
     untilSettled: (signal) => untilSettled(url, logger, signal),
     watch: (signal) => watchRelay(dependencies, signal),
-    stop: () => stopRelay(folder),
+    stop: async () => {
+      // What it holds would wait on disk for the next worker of this machine.
+      await untilSettled(url, logger, AbortSignal.timeout(SETTLE_MS));
+      await stopRelay(folder);
+    },
   };
 }
 
